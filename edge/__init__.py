@@ -1,0 +1,1 @@
+"""What runs on a camera, and the library that receives from it."""

@@ -1,0 +1,81 @@
+"""Best shot: of every object the few crops most worth reading. They live in memory and die with the track.
+
+An object is read once it has been watched for a while, or is gone: the first picture of it is seldom the
+best. If what was read does not suffice, it is tried again when better pictures have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.vision.track import Track
+from edge.vision.values import Detection, Floats, Frame, Kind, Pixels, Region, Shot
+
+Quality = Callable[[Pixels, Floats, Detection], float]
+_MARGIN = {Kind.PLATE: 0.25, Kind.FACE: 0.6}  # of the larger side, so that alignment has pixels to work with
+_KEEP = {Kind.PLATE: 5, Kind.FACE: 3}
+_WATCH = 1.5  # seconds an object is watched before the first try
+_AGAIN = 1.0  # seconds between tries
+
+
+@dataclass(slots=True)
+class _Album:
+    track: Track
+    began: float
+    shots: list[Shot] = field(default_factory=list)
+    tried: float | None = None
+    tried_best: float = -1.0
+
+
+class BestShots:
+    """The albums of all live tracks. ``quality`` per kind judges a crop, 0 to 100."""
+
+    def __init__(self, quality: dict[Kind, Quality]) -> None:
+        self._quality = quality
+        self._albums: dict[int, _Album] = {}
+
+    def offer(self, frame: Frame, track: Track, detection: Detection) -> None:
+        """Keeps the crop of ``detection`` when it is among the best of ``track``."""
+        if track.settled:
+            return
+        album = self._albums.setdefault(track.number, _Album(track, frame.monotonic))
+        shot = make_shot(frame, detection, self._quality[detection.kind])
+        if shot is None:
+            return
+        album.shots = sorted([*album.shots, shot], key=lambda s: -s.quality)[: _KEEP[track.kind]]
+
+    def ripe(self, now: float, live: Iterable[Track]) -> Iterator[tuple[Track, list[Shot], bool]]:
+        """Tracks whose time to be read has come: (track, its shots best first, whether this is the last try)."""
+        alive = {track.number for track in live}
+        for number, album in list(self._albums.items()):
+            final = number not in alive
+            if final or album.track.settled:
+                del self._albums[number]
+            if album.shots and not album.track.settled and (final or self._due(album, now)):
+                album.tried, album.tried_best = now, album.shots[-1].quality
+                yield album.track, album.shots, final
+
+    @staticmethod
+    def _due(album: _Album, now: float) -> bool:
+        if album.tried is None:
+            return now - album.began >= _WATCH
+        # the worst shot kept only rises when a better one has come in
+        return now - album.tried >= _AGAIN and album.shots[-1].quality > album.tried_best
+
+
+def make_shot(frame: Frame, detection: Detection, quality: Quality) -> Shot | None:
+    """The crop of ``detection`` with a margin, copied out of ``frame``; None when none of it is in view."""
+    box = detection.box
+    margin = _MARGIN[detection.kind] * max(box.width, box.height)
+    region = Region(
+        max(0, round(box.x0 - margin)), max(0, round(box.y0 - margin)),
+        min(frame.width, round(box.x1 + margin)), min(frame.height, round(box.y1 + margin)),
+    )  # fmt: skip
+    if region.x1 <= region.x0 or region.y1 <= region.y0:
+        return None
+    crop = frame.pixels[region.y0 : region.y1, region.x0 : region.x1].copy()
+    points = detection.points - np.array([region.x0, region.y0], np.float32)
+    return Shot(crop, points, box, quality(crop, points, detection), frame.monotonic, frame.wall)

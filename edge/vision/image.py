@@ -1,0 +1,137 @@
+"""Image operations: the one place that imports OpenCV. No function here writes a picture anywhere."""
+
+from __future__ import annotations
+
+import os
+
+# Read by OpenCV while it loads. Decoders' complaints only repeat what our errors and counters say.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "50000000")  # keep equal to MAX_PIXELS
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.vision.values import Floats, Pixels, Region
+
+MAX_PIXELS = 50_000_000
+"""The largest still picture :func:`decode` opens: 150 MB once decoded, more than a camera can spare."""
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+cv2.setNumThreads(1)  # one core a camera can count on; models get the others
+
+
+def resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    """``pixels`` scaled to ``(height, width, ...)``; area averaging when it shrinks, linear otherwise."""
+    shrinks = width < pixels.shape[1]
+    out = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(out, np.uint8)
+
+
+def letterbox(pixels: Pixels, width: int, height: int) -> tuple[Pixels, float]:
+    """``pixels`` scaled to fit ``(height, width, 3)``, kept at the top left, rest black; and the scale used."""
+    scale = min(width / pixels.shape[1], height / pixels.shape[0])
+    inner = resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    if inner.shape[:2] == (height, width):
+        return inner, scale
+    out = np.zeros((height, width, 3), np.uint8)
+    out[: inner.shape[0], : inner.shape[1]] = inner
+    return out, scale
+
+
+def grey(pixels: Pixels) -> Pixels:
+    """BGR ``(h, w, 3)`` to grey ``(h, w)``."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def rgb(pixels: Pixels) -> Pixels:
+    """BGR to RGB or back, ``(h, w, 3)``."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def cut(pixels: Pixels, region: Region) -> Pixels:
+    """The part of ``pixels`` inside ``region``, as a view; the region is clipped to the picture."""
+    return pixels[max(0, region.y0) : max(0, region.y1), max(0, region.x0) : max(0, region.x1)]
+
+
+def warp_affine(pixels: Pixels, matrix: Floats, width: int, height: int) -> Pixels:
+    """``pixels`` through the 2x3 ``matrix`` (source to destination pixels), edges repeated."""
+    out = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.uint8)
+
+
+def warp_quad(pixels: Pixels, corners: Floats, width: int, height: int) -> Pixels:
+    """The quadrilateral ``corners`` ``(4, 2)`` of ``pixels`` straightened to ``(height, width, ...)``.
+
+    Corners go top left, top right, bottom right, bottom left; parts outside the picture repeat its edge.
+    """
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    matrix = cv2.getPerspectiveTransform(np.ascontiguousarray(corners, np.float32), target)
+    out = cv2.warpPerspective(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, np.uint8)
+
+
+def sharpness(pixels: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of a grey picture: higher is sharper (Pech-Pacheco et al., 2000)."""
+    return float(cv2.Laplacian(pixels, cv2.CV_32F).var())
+
+
+def decode(data: bytes) -> Pixels | None:
+    """An encoded still picture as BGR, turned upright by its EXIF orientation; None when it cannot be decoded.
+
+    Grey becomes BGR, 16 bit becomes 8, transparency is dropped. Raises ValueError above ``MAX_PIXELS``.
+    """
+    if not data:
+        return None
+    try:
+        out = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        if "CV_IO_MAX_IMAGE_PIXELS" in str(error):
+            raise ValueError("too many pixels") from error
+        return None
+    if out is None:
+        return None
+    if out.shape[0] * out.shape[1] > MAX_PIXELS:  # another part loaded OpenCV before the limit above was set
+        raise ValueError("too many pixels")
+    return np.asarray(out, np.uint8)
+
+
+class Capture:
+    """An open video file or V4L2 device.
+
+    ``fps`` is what it states (0 when it does not); ``announced`` is the number of frames its container
+    states or implies by its duration (0 for a device).
+    """
+
+    def __init__(self, path: str, device: bool = False) -> None:
+        self._capture = cv2.VideoCapture(path, cv2.CAP_V4L2 if device else cv2.CAP_FFMPEG)
+        self.opened: bool = self._capture.isOpened()
+        self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self.announced = 0 if device else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    def grab(self) -> bool:
+        """Takes the next frame that decodes; False when there is none."""
+        return bool(self._capture.grab())
+
+    def retrieve(self) -> Pixels | None:
+        """The frame taken last, BGR, or None when it cannot be turned into pixels."""
+        done, out = self._capture.retrieve()
+        return np.asarray(out, np.uint8) if done and out is not None and out.ndim == 3 else None
+
+    def position(self) -> float:
+        """Time stamp of the frame taken last, in seconds: of presentation (file) or of capture (device)."""
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+    def release(self) -> None:
+        self._capture.release()
+
+
+def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
+    """``pixels`` scaled to ``(height, width, ...)``: halved while that helps, then linear.
+
+    About as good as area averaging and several times faster at ratios that are not whole numbers.
+    """
+    while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
+        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,0 +1,52 @@
+"""Non-maximum suppression: many boxes on one object become one. Pure functions, for faces and plates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.vision.values import Detection, Floats, Kind
+
+CONTAINED = 0.7
+"""A box is dropped when this share of the smaller of the two boxes lies inside the other."""
+
+
+def merge(detections: Sequence[Detection], iou: float = 0.3) -> list[Detection]:
+    """``detections`` of any regions of one frame without duplicates, best score first.
+
+    Greedy, within each kind: a box yields to a better-scored one when their intersection over union
+    reaches ``iou`` (0 to 1), or when one of the two mostly contains the other (a face cut by the edge
+    of a tile, a tile's view of part of a plate). Equal scores keep their order.
+    """
+    kept: list[Detection] = []
+    for kind in Kind:
+        same = [d for d in detections if d.kind is kind]
+        if same:
+            boxes = np.array([d.box for d in same], np.float32)
+            scores = np.array([d.score for d in same], np.float32)
+            kept += [same[i] for i in survivors(boxes, scores, iou)]
+    return sorted(kept, key=lambda d: -d.score)
+
+
+def survivors(boxes: Floats, scores: Floats, iou: float) -> list[int]:
+    """Indices of the boxes that stay, best score first; ``boxes`` is ``(n, 4)`` as x0, y0, x1, y1."""
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while order.size:
+        best, rest = int(order[0]), order[1:]
+        kept.append(best)
+        over_union, over_smaller = overlaps(boxes[best], boxes[rest])
+        order = rest[(over_union < iou) & (over_smaller < CONTAINED)]
+    return kept
+
+
+def overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Intersection of ``box`` ``(4,)`` with each of ``others`` ``(n, 4)``: over the union, over the smaller area."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    area = np.prod(np.maximum(box[2:] - box[:2], 0))
+    areas = np.prod(np.maximum(others[:, 2:] - others[:, :2], 0), axis=1)
+    tiny = np.finfo(np.float32).tiny  # an empty box overlaps nothing
+    return shared / np.maximum(area + areas - shared, tiny), shared / np.maximum(np.minimum(area, areas), tiny)

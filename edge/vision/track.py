@@ -1,0 +1,128 @@
+"""Tracking: detections of successive frames joined into objects, so that one object gives one report.
+
+Association in two rounds, confident detections first, as in ByteTrack (Zhang et al., ECCV 2022); the
+distance is between predicted and detected centres in units of the object's size, since plates are small
+and move by more than their own width between frames, where overlap says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edge.vision.values import Box, Detection, Frame, Kind
+
+# A detection below this score may continue a track, but not begin one.
+BEGIN_SCORE = {Kind.PLATE: 0.35, Kind.FACE: 0.6}
+_FORGET = 1.5  # seconds without a detection after which a track has ended
+_REACH = 2.2  # sizes a fresh object may have moved between two detections
+_SLACK = 0.9  # sizes a known movement may be off, growing with the time unseen
+_SIZE_RATIO = 1.7  # factor by which the size may change between two detections
+_SMOOTHING = 0.6  # weight of the newest velocity
+
+
+@dataclass(slots=True)
+class Track:
+    """One object. ``first`` and ``last`` are the frame times of its detections (monotonic seconds).
+
+    ``settled`` is set once its report is decided: it then only keeps the object from being reported again.
+    """
+
+    number: int
+    kind: Kind
+    box: Box
+    first: float
+    last: float
+    hits: int = 1
+    settled: bool = False
+    velocity: tuple[float, float] | None = field(default=None)
+
+    def predicted(self, now: float) -> Box:
+        """Where the object is expected at ``now``, by constant velocity, at most one second ahead."""
+        if self.velocity is None:
+            return self.box
+        ahead = min(1.0, max(0.0, now - self.last))
+        dx, dy = self.velocity[0] * ahead, self.velocity[1] * ahead
+        return Box(self.box.x0 + dx, self.box.y0 + dy, self.box.x1 + dx, self.box.y1 + dy)
+
+    def see(self, detection: Detection, now: float) -> None:
+        """Takes ``detection`` as this object's position at ``now``."""
+        elapsed = now - self.last
+        if elapsed > 0:
+            (x0, y0), (x1, y1) = self.box.centre, detection.box.centre
+            new = (x1 - x0) / elapsed, (y1 - y0) / elapsed
+            old = self.velocity or new
+            self.velocity = tuple(_SMOOTHING * n + (1 - _SMOOTHING) * o for n, o in zip(new, old, strict=True))  # type: ignore[assignment]
+        self.box, self.last, self.hits = detection.box, now, self.hits + 1
+
+
+class Tracker:
+    """Joins detections to tracks. ``live`` are the objects in view or lost only a moment ago."""
+
+    def __init__(self) -> None:
+        self.live: list[Track] = []
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many objects have been seen so far."""
+        return self._count
+
+    def update(self, frame: Frame, detections: Sequence[Detection]) -> list[tuple[Track, Detection]]:
+        """The tracks seen in ``frame``, each with its detection; forgets tracks unseen for too long."""
+        now = frame.monotonic
+        self.live = [track for track in self.live if now - track.last <= _FORGET]
+        sure = [d for d in detections if d.score >= BEGIN_SCORE[d.kind]]
+        faint = [d for d in detections if d.score < BEGIN_SCORE[d.kind]]
+        seen, left, unmatched = _associate(self.live, sure, now)
+        again, _, _ = _associate(left, faint, now)
+        seen += again
+        for track, detection in seen:
+            track.see(detection, now)
+        return seen + [(self._begin(detection, now), detection) for detection in unmatched]
+
+    def _begin(self, detection: Detection, now: float) -> Track:
+        self._count += 1
+        track = Track(self._count, detection.kind, detection.box, now, now)
+        self.live.append(track)
+        return track
+
+
+def _associate(
+    tracks: Sequence[Track], detections: Sequence[Detection], now: float
+) -> tuple[list[tuple[Track, Detection]], list[Track], list[Detection]]:
+    """Greedy matching, nearest first: (pairs, tracks left, detections left)."""
+    costs = sorted(
+        (cost, i, j)
+        for i, track in enumerate(tracks)
+        for j, detection in enumerate(detections)
+        if (cost := _distance(track, detection, now)) is not None
+    )
+    used_tracks: set[int] = set()
+    used_detections: set[int] = set()
+    pairs = []
+    for _, i, j in costs:
+        if i not in used_tracks and j not in used_detections:
+            used_tracks.add(i)
+            used_detections.add(j)
+            pairs.append((tracks[i], detections[j]))
+    return (
+        pairs,
+        [track for i, track in enumerate(tracks) if i not in used_tracks],
+        [detection for j, detection in enumerate(detections) if j not in used_detections],
+    )
+
+
+def _distance(track: Track, detection: Detection, now: float) -> float | None:
+    """How far ``detection`` lies from where ``track`` should be, in sizes; None when it cannot be the same."""
+    if track.kind is not detection.kind:
+        return None
+    box, other = track.predicted(now), detection.box
+    ratio = other.width / max(1e-6, box.width)
+    if not 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
+        return None
+    (x0, y0), (x1, y1) = box.centre, other.centre
+    distance = math.hypot(x1 - x0, y1 - y0) / max(box.width, other.width)
+    reach = _REACH if track.velocity is None else _SLACK + (now - track.last)
+    return distance + abs(math.log(ratio)) if distance <= reach else None

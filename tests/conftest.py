@@ -1,0 +1,21 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real photos and labels; the test is skipped, loudly, where there is none."""
+    folder = Path(os.environ.get("VIDIK_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        warnings.warn(f"no real photos at {folder}: set VIDIK_SHARED; tests on real data are skipped", stacklevel=1)
+        pytest.skip("needs the shared photos (VIDIK_SHARED)")
+    return folder
