@@ -108,8 +108,7 @@ class Receiver:
         try:
             received = connection.socket.recv(_READ)
             connection.untrusted += received
-            for item in frame.unpack(connection.untrusted):
-                arrivals.append(Arrival(item, connection))
+            arrivals.extend(Arrival(item, connection) for item in frame.unpack(connection.untrusted))
         except BlockingIOError:
             return arrivals
         except HandoverError:
@@ -138,7 +137,9 @@ def _listen(path: Path) -> socket.socket:
         listening.setblocking(False)
     except OSError as error:
         listening.close()
-        raise HandoverError(f"The inbox {path} cannot be opened: {error}. Check its folder, or shorten the path.") from error
+        raise HandoverError(
+            f"The inbox {path} cannot be opened: {error}. Check its folder, or shorten the path."
+        ) from error
     return listening
 
 

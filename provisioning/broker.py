@@ -1,0 +1,212 @@
+"""Starts an MQTT broker for a deployment: Mosquitto where it is installed, the embedded one otherwise.
+
+Both demand a client certificate of the deployment's CA and take its common name as the user. A camera may
+write only its own reports and statements and read only what is meant for it; subscribers read everything and
+write nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edge.errors import VidikError
+from provisioning import pki
+
+CAMERA_WRITES = ("plate", "face", "status", "card", "audit", "gap")
+CAMERA_READS = ("grant", "config")
+_PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
+_START_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+
+
+class BrokerError(VidikError):
+    """The broker does not start."""
+
+
+class Broker(Protocol):
+    """A broker process on the loopback interface. ``mqtt5`` tells whether it speaks version 5."""
+
+    mqtt5: bool
+
+    @property
+    def port(self) -> int: ...
+
+    def start(self) -> None:
+        """Starts it and returns when it accepts connections. Raises ``BrokerError``."""
+
+    def stop(self) -> None:
+        """Ends it in order."""
+
+    def kill(self) -> None:
+        """Ends it as a crash would: SIGKILL."""
+
+    def restart(self) -> None:
+        """Starts it again on the same port, after ``stop`` or ``kill``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``folder`` holds the broker's configuration, log and stored messages; the other paths are PEM files.
+
+    ``subscribers``: the common names that may read all cameras. ``port``: 0 takes a free one.
+    """
+
+    folder: Path
+    ca: Path
+    certificate: Path
+    key: Path
+    subscribers: Sequence[str] = ("subscriber",)
+    port: int = 0
+
+
+def choose(settings: Settings) -> Broker:
+    """The best broker this machine has."""
+    return Mosquitto(settings) if mosquitto() is not None else Embedded(settings)
+
+
+def mosquitto() -> str | None:
+    """Where the Mosquitto program is, if it is installed. Debian keeps it outside of users' search path."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+
+
+class _Process:
+    """What both brokers share: one child process that listens on one port."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._port = settings.port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def start(self) -> None:
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
+        self._port = self._port or _free_port()
+        self._run(self._prepare())
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self._run(self._prepare())
+
+    def _prepare(self) -> list[str]:
+        """Writes the configuration; returns the command."""
+        raise NotImplementedError
+
+    def _run(self, command: list[str]) -> None:
+        log = self._settings.folder / "broker.log"
+        with log.open("ab") as output:
+            # a session of its own: Ctrl-C at the terminal is for whoever supervises us, who stops us last
+            self._process = subprocess.Popen(
+                command, cwd=_PROJECT, stdout=output, stderr=output, start_new_session=True
+            )
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            time.sleep(0.05)
+        self.kill()
+        raise BrokerError(f"The broker does not start on port {self._port}. Its log says why: {log}")
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Mosquitto(_Process):
+    """Mosquitto 2, MQTT 5 and 3.1.1, sessions and retained messages kept in the folder."""
+
+    mqtt5 = True
+
+    def _prepare(self) -> list[str]:
+        program = mosquitto()
+        if program is None:
+            raise BrokerError("Mosquitto is not installed. Install the package mosquitto, or use the embedded broker.")
+        folder = self._settings.folder.resolve()
+        pki.write(folder / "acl", access_rules(self._settings.subscribers).encode(), 0o600)
+        pki.write(folder / "mosquitto.conf", self._configuration(folder).encode(), 0o600)
+        return [program, "-c", str(folder / "mosquitto.conf")]
+
+    def _configuration(self, folder: Path) -> str:
+        settings = self._settings
+        return f"""# Written by Vidik. Mutual TLS only; the certificate's common name is the user.
+listener {self._port} 127.0.0.1
+cafile {settings.ca.resolve()}
+certfile {settings.certificate.resolve()}
+keyfile {settings.key.resolve()}
+tls_version tlsv1.2
+require_certificate true
+use_identity_as_username true
+allow_anonymous false
+acl_file {folder / "acl"}
+user {getpass.getuser()}
+
+# What comes in goes out at once to subscribers that are there. What waits for one that is away is saved
+# every five seconds; saving on every change would limit the broker to some hundred reports a second.
+max_inflight_messages 0
+max_queued_messages 100000
+persistence true
+persistence_location {folder}/
+autosave_interval 5
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+"""
+
+
+class Embedded(_Process):
+    """amqtt in a process of its own: MQTT 3.1.1 only, nothing kept over a restart. For trying things out."""
+
+    mqtt5 = False
+
+    def _prepare(self) -> list[str]:
+        settings = self._settings
+        command = [sys.executable, "-m", "provisioning.embedded_broker", "--port", str(self._port)]
+        for option, file in (("--ca", settings.ca), ("--certificate", settings.certificate), ("--key", settings.key)):
+            command += [option, str(file.resolve())]
+        for name in settings.subscribers:
+            command += ["--subscriber", name]
+        return command
+
+
+def access_rules(subscribers: Sequence[str]) -> str:
+    """The access control list in Mosquitto's form."""
+    lines = [f"pattern write vidik/v1/%u/{channel}" for channel in CAMERA_WRITES]
+    lines += [f"pattern read vidik/v1/%u/{channel}" for channel in CAMERA_READS]
+    for name in subscribers:
+        lines += ["", f"user {name}", "topic read vidik/v1/+/#"]
+    return "\n".join(lines) + "\n"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
