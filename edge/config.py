@@ -41,7 +41,7 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """How inference is spread over the scene: ``cover_seconds`` bounds the time until every part of it
     has been examined at tile resolution."""
 
-    tile: Annotated[int, Meta(ge=192, le=2048)] = 480
+    tile: Annotated[int, Meta(ge=192, le=2048)] = 432
     overlap: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.25
     cover_seconds: Annotated[float, Meta(gt=0.0, le=60.0)] = 0.7
 

@@ -1,7 +1,7 @@
 """Best shot: of every object the few crops most worth reading. They live in memory and die with the track.
 
-An object is read once it has been watched for a while, or is gone: the first picture of it is seldom the
-best. If what was read does not suffice, it is tried again when better pictures have come.
+An object is read once its pictures get no better, or it is gone: the first picture of it is seldom the best.
+If what was read does not suffice, it is tried again when better pictures have come.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from edge.vision.track import Track
 from edge.vision.values import Detection, Floats, Frame, Kind, Pixels, Region, Shot
 
 Quality = Callable[[Pixels, Floats, Detection], float]
-_MARGIN = {Kind.PLATE: 0.25, Kind.FACE: 0.6}  # of the larger side, so that alignment has pixels to work with
+_MARGIN = {Kind.PLATE: 0.25, Kind.FACE: 0.4}  # of the larger side, so that alignment has pixels to work with
 _KEEP = {Kind.PLATE: 5, Kind.FACE: 3}
-_WATCH = 1.5  # seconds an object is watched before the first try
+_WATCH = 1.5  # seconds an object is watched at least before the first try
+_SETTLED = 0.7  # seconds without a better picture after which it is no use to wait
+_PATIENCE = 5.0  # seconds after which an object is read even though it still comes nearer
 _AGAIN = 1.0  # seconds between tries
 
 
@@ -26,6 +28,7 @@ class _Album:
     track: Track
     began: float
     shots: list[Shot] = field(default_factory=list)
+    improved: float = 0.0
     tried: float | None = None
     tried_best: float = -1.0
 
@@ -45,6 +48,8 @@ class BestShots:
         shot = make_shot(frame, detection, self._quality[detection.kind])
         if shot is None:
             return
+        if not album.shots or shot.quality > album.shots[0].quality:
+            album.improved = frame.monotonic
         album.shots = sorted([*album.shots, shot], key=lambda s: -s.quality)[: _KEEP[track.kind]]
 
     def ripe(self, now: float, live: Iterable[Track]) -> Iterator[tuple[Track, list[Shot], bool]]:
@@ -61,7 +66,8 @@ class BestShots:
     @staticmethod
     def _due(album: _Album, now: float) -> bool:
         if album.tried is None:
-            return now - album.began >= _WATCH
+            watched = now - album.began
+            return watched >= _PATIENCE or (watched >= _WATCH and now - album.improved >= _SETTLED)
         # the worst shot kept only rises when a better one has come in
         return now - album.tried >= _AGAIN and album.shots[-1].quality > album.tried_best
 

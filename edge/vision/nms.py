@@ -25,12 +25,12 @@ def merge(detections: Sequence[Detection], iou: float = 0.3) -> list[Detection]:
         same = [d for d in detections if d.kind is kind]
         if same:
             boxes = np.array([d.box for d in same], np.float32)
-            scores = np.array([d.score for d in same], np.float32)
+            scores = np.array([d.score for d in same])
             kept += [same[i] for i in survivors(boxes, scores, iou)]
     return sorted(kept, key=lambda d: -d.score)
 
 
-def survivors(boxes: Floats, scores: Floats, iou: float) -> list[int]:
+def survivors(boxes: Floats, scores: NDArray[np.floating], iou: float) -> list[int]:
     """Indices of the boxes that stay, best score first; ``boxes`` is ``(n, 4)`` as x0, y0, x1, y1."""
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []

@@ -17,7 +17,11 @@ from edge.vision.values import Box, Detection, Frame, Kind
 BEGIN_SCORE = {Kind.PLATE: 0.35, Kind.FACE: 0.6}
 _FORGET = 1.5  # seconds without a detection after which a track has ended
 _REACH = 2.2  # sizes a fresh object may have moved between two detections
-_SLACK = 0.9  # sizes a known movement may be off, growing with the time unseen
+_SLACK = 0.9  # sizes a movement seen but a few times may be off, and as many more a second unseen
+_KNOWN = 5  # detections after which a movement is known well
+_STEADY = 0.4  # sizes a well known movement may be off
+_DRIFT = 0.3  # sizes a second that a well known object may wander unseen
+_TURN = 0.5  # share of its speed by which a well known movement may change a second
 _SIZE_RATIO = 1.7  # factor by which the size may change between two detections
 _SMOOTHING = 0.6  # weight of the newest velocity
 
@@ -124,5 +128,19 @@ def _distance(track: Track, detection: Detection, now: float) -> float | None:
         return None
     (x0, y0), (x1, y1) = box.centre, other.centre
     distance = math.hypot(x1 - x0, y1 - y0) / max(box.width, other.width)
-    reach = _REACH if track.velocity is None else _SLACK + (now - track.last)
-    return distance + abs(math.log(ratio)) if distance <= reach else None
+    return distance + abs(math.log(ratio)) if distance <= _reach(track, now) else None
+
+
+def _reach(track: Track, now: float) -> float:
+    """How far, in sizes, ``track`` may lie from where it is expected.
+
+    What has stood still for long is not expected to leap: a car that passes a parked one hides its plate
+    and shows its own beside it.
+    """
+    unseen = now - track.last
+    if track.velocity is None:
+        return _REACH
+    if track.hits < _KNOWN:
+        return _SLACK * (1 + unseen)
+    speed = math.hypot(*track.velocity) / max(1.0, track.box.width)
+    return _STEADY + unseen * (_DRIFT + _TURN * speed)

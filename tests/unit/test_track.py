@@ -75,3 +75,14 @@ def test_a_face_and_a_plate_in_one_place_are_two():
     tracker = Tracker()
     tracker.update(frame(0), [seen(0, 0), seen(0, 0, kind=Kind.FACE)])
     assert tracker.count == 2
+
+
+def test_a_car_that_passes_a_parked_one_does_not_take_its_place():
+    tracker = Tracker()
+    for i in range(60):
+        tracker.update(frame(i / 15), [seen(30, 510)])
+    passing = []
+    for i in range(60, 75):  # the parked plate is hidden while another appears just below and drives on
+        passing += numbers(tracker.update(frame(i / 15), [seen(20 + 40 * (i - 68), 650, width=130)])) if i >= 68 else []
+    assert passing == [2] * 7
+    assert numbers(tracker.update(frame(75 / 15), [seen(30, 510)])) == [1]

@@ -1,0 +1,77 @@
+"""The vision process: ``python -m edge.vision --config camera.toml``. It opens no network connection."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from edge import config
+from edge.clock import SystemClock
+from edge.errors import VidikError
+from edge.vision import build
+from edge.vision.pipeline import Pipeline
+
+_FINISH = 60.0  # seconds to wait for the uplink when the footage has ended
+_STOP = 1.5  # and when told to stop
+
+log = logging.getLogger("edge.vision")
+
+
+def main() -> int:
+    """Runs until the source ends or SIGTERM; prints a summary as one JSON line. 0 when all was handed over."""
+    parser = argparse.ArgumentParser(prog="python -m edge.vision", description="The vision process of a camera.")
+    parser.add_argument("--config", type=Path, required=True, help="the camera's TOML file")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not put pixels on the disk
+    try:
+        return run(build.pipeline(config.load(given.config, config.Vision), SystemClock()))
+    except VidikError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def run(pipeline: Pipeline) -> int:
+    """Runs ``pipeline`` to its end and reports what became of everything it saw."""
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        pipeline.camera.close()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log.info("running")
+    try:
+        pipeline.run()
+    finally:
+        pipeline.camera.close()
+        left = pipeline.sender.drain(_STOP if stopped else _FINISH)
+        pipeline.sender.close()
+        print(json.dumps(summary(pipeline, left)), flush=True)
+    if left:
+        log.error("%d reports could not be handed over: is the uplink running?", left)
+    return 1 if left else 0
+
+
+def summary(pipeline: Pipeline, left: int = 0) -> dict[str, object]:
+    """The counters of a run: frames, tracks seen, reported by kind, discarded by reason, not handed over."""
+    return {
+        "frames": pipeline.camera.delivered,
+        "skipped": {reason.value: count for reason, count in pipeline.camera.skipped.items()},
+        "tracks": pipeline.tracker.count,
+        "reported": {kind.value: count for kind, count in pipeline.gate.reported.items()},
+        "discarded": {reason.value: count for reason, count in pipeline.gate.discarded.items()},
+        "dropped": pipeline.sender.dropped,
+        "not_handed_over": left,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Connectionist temporal classification (Graves et al., 2006): from step probabilities to texts.
+
+Class 0 is the blank. Inputs are natural logarithms of probabilities, ``float (steps, classes)``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.vision.values import Floats
+
+Labels = tuple[int, ...]
+
+_IGNORED = 5e-4  # classes below this probability are not followed
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Natural logarithms of the probabilities over the last axis."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), np.float32)
+
+
+def beams(log_probs: Floats, width: int = 8) -> list[Labels]:
+    """The likeliest label sequences by prefix beam search (Hannun et al., 2014), best first; at most ``width``."""
+    probs = np.exp(log_probs.astype(np.float64))
+    # prefix -> probability of its paths that end in a blank, and of those that do not
+    found: dict[Labels, tuple[float, float]] = {(): (1.0, 0.0)}
+    for step in probs:
+        likely = [int(c) for c in np.flatnonzero(step > _IGNORED) if c]
+        blank = float(step[0])
+        if not likely:
+            found = {p: ((b + n) * blank, 0.0) for p, (b, n) in found.items()}
+            continue
+        grown: dict[Labels, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for prefix, (ends_blank, ends_label) in found.items():
+            total = ends_blank + ends_label
+            grown[prefix][0] += total * blank
+            for label in likely:
+                p = float(step[label])
+                if prefix and prefix[-1] == label:
+                    grown[prefix][1] += ends_label * p
+                    grown[(*prefix, label)][1] += ends_blank * p
+                else:
+                    grown[(*prefix, label)][1] += total * p
+        best = sorted(grown.items(), key=lambda item: -sum(item[1]))[:width]
+        found = {prefix: (b, n) for prefix, (b, n) in best}
+    return sorted(found, key=lambda prefix: -sum(found[prefix]))
+
+
+def log_likelihoods(log_probs: Floats, candidates: Sequence[Labels]) -> NDArray[np.float64]:
+    """Natural logarithm of the probability of each label sequence, by the forward algorithm."""
+    longest = max((len(c) for c in candidates), default=0)
+    states = np.zeros((len(candidates), 2 * longest + 1), np.intp)
+    for row, labels in enumerate(candidates):
+        states[row, 1 : 2 * len(labels) : 2] = labels
+    # a label may follow another label directly unless it is the same one
+    skips = np.zeros(states.shape, bool)
+    skips[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
+    emitted = np.exp(log_probs.astype(np.float64))[:, states]
+    reached = np.zeros(states.shape)
+    reached[:, :2] = emitted[0, :, :2]
+    scale = np.zeros(len(candidates))
+    for step in emitted[1:]:
+        sums = reached.copy()
+        sums[:, 1:] += reached[:, :-1]
+        sums[:, 2:] += np.where(skips[:, 2:], reached[:, :-2], 0.0)
+        reached = sums * step
+        peak = np.maximum(reached.max(1), 1e-300)
+        reached /= peak[:, None]
+        scale += np.log(peak)
+    ends = np.array([2 * len(c) for c in candidates])
+    rows = np.arange(len(candidates))
+    last = reached[rows, ends] + np.where(ends > 0, reached[rows, np.maximum(ends - 1, 0)], 0.0)
+    return np.asarray(np.log(np.maximum(last, 1e-300)) + scale, np.float64)

@@ -1,0 +1,46 @@
+"""Read or embed: the shots of one object become what a report may say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge.grant.gate import Description, Reason
+from edge.vision.face_embedder import FaceEmbedder
+from edge.vision.plate_confidence import Confidence
+from edge.vision.plate_reader import PlateReader, vote
+from edge.vision.track import Track
+from edge.vision.values import FaceTemplate, Kind, PlateText, Shot
+
+REPORT_QUALITY = 30.0  # a face picture poorer than this is not compared with anybody
+
+
+class Describe:
+    """Runs the plate reader and the face embedder."""
+
+    def __init__(self, reader: PlateReader, embedder: FaceEmbedder) -> None:
+        self._reader = reader
+        self._embedder = embedder
+
+    def __call__(self, track: Track, shots: Sequence[Shot]) -> Description | None:
+        """What ``shots`` (best first) show; None when a plate cannot be read at all."""
+        if track.kind is Kind.FACE:
+            return self._embedder.template(shots[0])
+        return read_plate(self._reader, shots)
+
+
+def read_plate(reader: PlateReader, shots: Sequence[Shot]) -> PlateText | None:
+    """The text on the plate that ``shots`` show, by vote; None when no shot shows any."""
+    readings = [reader.read(shot.crop, shot.points) for shot in shots]
+    return vote(readings, [max(1.0, shot.quality) for shot in shots])  # a flat picture weighs little, but not nothing
+
+
+def doubt(seen: Description | None) -> Reason | None:
+    """Why ``seen`` is not good enough to be reported, whatever the grant says; None when it is.
+
+    A wrong plate is worse than none: the least confidence of a plate is part of the reader's calibration.
+    """
+    if seen is None:
+        return Reason.UNSURE
+    if isinstance(seen, FaceTemplate):
+        return Reason.POOR if seen.quality < REPORT_QUALITY else None
+    return Reason.UNSURE if seen.confidence < Confidence.load().refuse_below else None

@@ -1,0 +1,122 @@
+"""Finds faces: BlazeFace full range on one region of the frame at a time.
+
+The network (Bazarevsky et al., "BlazeFace", 2019; MediaPipe's full-range variant) looks at 192x192 RGB
+and answers on a 48x48 grid, one anchor a cell: a score, a box and six points relative to the cell's
+centre. Faces need about 24 pixels of those 192, so what it finds is decided by the region it is given.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.vision import image
+from edge.vision.nms import survivors
+from edge.vision.runtime import Model, load
+from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
+
+SIZE = 192
+STRIDE = 4
+LANDMARKS = 4
+THRESHOLD = 0.5
+"""Default least score of a detection."""
+
+BORDERS = (0.0, 0.35, 0.7)
+"""Black borders a single photo is examined with, as shares of its longer side: for faces that fill it."""
+
+STILL_TILE = 432
+"""Side in pixels of the tiles of a single photo: of faces 48 pixels high they show more than nine in ten."""
+
+
+class _Fit(NamedTuple):
+    """How network pixels map to the frame: ``frame = network * scale + origin``, each ``float32 (2,)``, x then y."""
+
+    scale: Floats
+    origin: Floats
+
+
+class FaceDetector:
+    """The face detector with its own input buffer: not to be shared between threads."""
+
+    def __init__(self, threshold: float = THRESHOLD, model: Model | None = None) -> None:
+        """``threshold`` is the least score, above 0 and below 1. Raises ``ModelError`` when the model does not load."""
+        self._model = load("face-detector") if model is None else model
+        self._logit = float(np.log(threshold / (1 - threshold)))
+        self._input = np.empty((1, SIZE, SIZE, 3), np.float32)
+        cells = (np.arange(SIZE // STRIDE, dtype=np.float32) + 0.5) * STRIDE
+        self._centres = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
+
+    def detect(self, pixels: Pixels, region: Region) -> list[Detection]:
+        """Faces inside ``region`` of the frame ``pixels`` (BGR), best score first, in full-frame pixels.
+
+        The region may reach beyond the frame: what is outside counts as black. That is how a face which
+        fills a whole photo gets the surroundings the network needs. A region without any frame in it
+        has no faces. Boxes may reach beyond the region, and are not clipped to the frame.
+        """
+        fit = self._fill(pixels, region)
+        if fit is None:
+            return []
+        regressed, logits = self._model.run(self._input)
+        found = np.flatnonzero(logits[0, :, 0] >= self._logit)
+        if not found.size:
+            return []
+        scores = 1 / (1 + np.exp(-logits[0, found, 0]))
+        boxes, points = self._decode(regressed[0, found], self._centres[found], fit)
+        return [
+            Detection(Kind.FACE, Box(*map(float, boxes[i])), float(scores[i]), points[i].copy())
+            for i in survivors(boxes, scores, 0.3)
+        ]
+
+    def _fill(self, pixels: Pixels, region: Region) -> _Fit | None:
+        """Letterboxes the region into the network's input; None when none of the frame is in it."""
+        height, width = pixels.shape[:2]
+        seen = Region(max(0, region.x0), max(0, region.y0), min(width, region.x1), min(height, region.y1))
+        if seen.x0 >= seen.x1 or seen.y0 >= seen.y1:
+            return None
+        shrink = SIZE / max(region.x1 - region.x0, region.y1 - region.y0)
+        left, right = _span(seen.x0 - region.x0, seen.x1 - region.x0, shrink)
+        top, bottom = _span(seen.y0 - region.y0, seen.y1 - region.y0, shrink)
+        inner = image.rgb(image.shrink(image.cut(pixels, seen), right - left, bottom - top))
+        window = self._input[0, top:bottom, left:right]
+        if inner.shape[:2] != (SIZE, SIZE):
+            self._input.fill(-1.0)
+        np.multiply(inner, np.float32(1 / 127.5), out=window)
+        window -= 1.0
+        # the true scale of each axis after rounding to whole pixels, so that landmarks stay exact
+        scale = np.array([(seen.x1 - seen.x0) / (right - left), (seen.y1 - seen.y0) / (bottom - top)], np.float32)
+        return _Fit(scale, np.array([seen.x0, seen.y0], np.float32) - np.array([left, top], np.float32) * scale)
+
+    @staticmethod
+    def _decode(raw: Floats, centres: Floats, fit: _Fit) -> tuple[Floats, Floats]:
+        """Anchors' ``raw`` ``(n, 16)`` to boxes ``(n, 4)`` and points ``(n, 4, 2)`` in full-frame pixels.
+
+        ``raw`` holds centre, size, then the points (x, y), all in network pixels; centre and points
+        are relative to the anchor.
+        """
+        middle = (raw[:, :2] + centres) * fit.scale + fit.origin
+        half = raw[:, 2:4] * fit.scale / 2
+        points = raw[:, 4 : 4 + 2 * LANDMARKS].reshape(-1, LANDMARKS, 2) + centres[:, None]
+        return np.concatenate([middle - half, middle + half], axis=1), points * fit.scale + fit.origin
+
+
+def _span(start: int, stop: int, scale: float) -> tuple[int, int]:
+    """``start`` to ``stop`` scaled to whole network pixels, at least one of them."""
+    first = min(round(start * scale), SIZE - 1)
+    return first, max(round(stop * scale), first + 1)
+
+
+def still_regions(width: int, height: int, tile: int = STILL_TILE, overlap: float = 0.25) -> list[Region]:
+    """The regions that find every face of a single photo of ``width`` x ``height`` pixels.
+
+    The whole photo once for each of ``BORDERS``; then, when it is larger than a ``tile`` (pixels), tiles
+    that overlap by the share ``overlap``.
+    """
+    margins = [round(border * max(width, height)) for border in BORDERS]
+    regions = [Region(-margin, -margin, width + margin, height + margin) for margin in margins]
+    if max(width, height) <= tile:
+        return regions
+    step = max(1, int(tile * (1 - overlap)))
+    columns = [*range(0, max(width - tile, 0), step), max(width - tile, 0)]
+    rows = [*range(0, max(height - tile, 0), step), max(height - tile, 0)]
+    return regions + [Region(x, y, min(x + tile, width), min(y + tile, height)) for y in rows for x in columns]

@@ -1,0 +1,110 @@
+"""Gate and seal at work: from a description to sealed bytes, with everything refused counted by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from edge import clock
+from edge.grant import document, gate
+from edge.grant.gate import Description, Discard, Permit, Reason, Terms
+from edge.handover import Item, Key
+from edge.handover import Kind as Topic
+from edge.records import FaceReport, PlateReport, Report
+from edge.seal import Sealer
+from edge.vision.describe import doubt
+from edge.vision.track import Track
+from edge.vision.values import FaceTemplate, Frame, Kind, PlateText, Shot
+
+_REPEAT = 30.0  # seconds after its last sighting within which the same plate or person is not news
+_ALIKE = str.maketrans("ČĆĐŠŽOQI", "CCDSZ001")  # a second look may settle on the other of two like letters
+
+
+class Grants(Protocol):
+    """Where the verified grants come from."""
+
+    def terms(self, now: float) -> list[Terms]: ...
+
+
+class Gate:
+    """Asks the pure gate for every grant, and remembers for a moment what was reported, against repeats."""
+
+    def __init__(self, camera: str, grants: Grants) -> None:
+        self._camera = camera
+        self._grants = grants
+        self._recent: dict[tuple[str, str], float] = {}
+        self.reported: Counter[Kind] = Counter()
+        self.discarded: Counter[Reason] = Counter()
+
+    def __call__(self, track: Track, seen: Description | None, frame: Frame, final: bool) -> Iterator[Permit]:
+        """The permits to report ``seen``. A refusal is counted once per track, when no better try can follow."""
+        permits, refusals = self._decide(seen, frame)
+        if permits:
+            track.settled = True
+            self.reported[track.kind] += 1
+        elif final or Reason.REPEAT in refusals:
+            track.settled = True
+            self.discarded[refusals[0]] += 1
+        yield from permits
+
+    def _decide(self, seen: Description | None, frame: Frame) -> tuple[list[Permit], list[Reason]]:
+        if not clock.trustworthy(frame.wall):
+            return [], [Reason.CLOCK]
+        poor = doubt(seen)
+        if poor is not None or seen is None:
+            return [], [poor or Reason.UNSURE]
+        decisions = [gate.decide(seen, terms, self._camera, frame.wall) for terms in self._grants.terms(frame.wall)]
+        decisions = [self._fresh(decision, seen, frame.monotonic) for decision in decisions]
+        permits = [d for d in decisions if isinstance(d, Permit)]
+        # a grant for the other function says nothing about this object, so it names the reason last
+        refusals = [d.reason for d in decisions if isinstance(d, Discard)]
+        return permits, sorted(refusals, key=lambda r: r is Reason.NO_GRANT) or [Reason.NO_GRANT]
+
+    def _fresh(self, decision: Permit | Discard, seen: Description, now: float) -> Permit | Discard:
+        if isinstance(decision, Discard):
+            return decision
+        what = seen.text.translate(_ALIKE) if isinstance(seen, PlateText) else decision.entry
+        if not what:
+            return decision  # open scope for faces: nobody is remembered
+        self._recent = {k: t for k, t in self._recent.items() if now - t <= _REPEAT}
+        key = decision.grant.id, what
+        known = key in self._recent
+        self._recent[key] = now
+        return Discard(Reason.REPEAT) if known else decision
+
+
+class Seal:
+    """Builds the report a permit allows, numbers it, and seals it to the grant's recipient."""
+
+    def __init__(self, camera: str, boot: int, sealer: Sealer, model: bytes, count: Callable[[], int]) -> None:
+        """``model`` is the start of the face embedder's SHA-256, ``count`` gives the next report number."""
+        self._camera = camera
+        self._boot = boot
+        self._sealer = sealer
+        self._model = model
+        self._count = count
+
+    def __call__(self, permit: Permit, track: Track, shot: Shot, frame: Frame) -> Item:
+        """The sealed report of what is permitted; time and place are those of ``shot``, taken out of ``frame``."""
+        report = self._report(permit, track, shot, frame)
+        sealed = self._sealer.seal(report, document.recipient(permit.grant))
+        topic = Topic.PLATE if isinstance(report, PlateReport) else Topic.FACE
+        return Item(topic, Key(report.boot, report.seq), permit.grant.retention, sealed)
+
+    def _report(self, permit: Permit, track: Track, shot: Shot, frame: Frame) -> Report:
+        seen, box = permit.seen, shot.box
+        share = (box.x0 / frame.width, box.y0 / frame.height, box.width / frame.width, box.height / frame.height)
+        x, y, width, height = (min(1000, max(0, round(1000 * part))) for part in share)
+        common: dict[str, Any] = {
+            "camera": self._camera, "boot": self._boot, "seq": self._count(), "time": shot.wall,
+            "grant": permit.grant.id, "track": track.number, "box": (x, y, width, height),
+        }  # fmt: skip
+        if isinstance(seen, FaceTemplate):
+            return FaceReport(
+                vector=seen.vector.tobytes(), scale=seen.scale, quality=seen.quality, model=self._model,
+                entry=permit.entry, similarity=max(0.0, permit.similarity), **common,
+            )  # fmt: skip
+        return PlateReport(
+            text=seen.text, confidence=seen.confidence, country=seen.country, alternates=seen.alternates, **common
+        )

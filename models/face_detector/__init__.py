@@ -1,0 +1,1 @@
+"""The face detector: where it comes from and how well it works."""

@@ -1,0 +1,1 @@
+"""The face embedder: where it comes from and how well it works."""

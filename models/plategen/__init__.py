@@ -1,0 +1,1 @@
+"""Synthetic European licence plates: drawn (``draw``), then photographed (``render``)."""

@@ -1,0 +1,175 @@
+"""The pipeline with fakes for the camera and the models: what goes out, once, and why the rest does not."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+
+from edge import seal
+from edge.grant.document import Grant, ListedFace
+from edge.grant.gate import Reason, Terms
+from edge.vision.best_shot import BestShots
+from edge.vision.look import Grid, Look
+from edge.vision.pipeline import Pipeline
+from edge.vision.report import Gate, Seal
+from edge.vision.sources.base import MemorySource
+from edge.vision.track import Tracker
+from edge.vision.values import Box, Detection, FaceTemplate, Kind, PlateText
+
+START = 1_795_000_000.0
+SIGNING = ec.generate_private_key(ec.SECP256R1())
+RECIPIENT = x25519.X25519PrivateKey.generate()
+FACE = FaceTemplate(np.arange(-64, 64, dtype=np.int8), 1 / float(np.linalg.norm(np.arange(-64.0, 64.0))), 80.0)
+STRANGER = FaceTemplate(FACE.vector[::-1].copy(), FACE.scale, 80.0)
+
+
+class Script:
+    """A fake detector: what it sees in each frame is written down beforehand."""
+
+    def __init__(self, frames):
+        self.frames = frames
+
+    def __call__(self, frame, glances):
+        return self.frames.get(frame.index, [])
+
+
+class Sent(list):
+    def offer(self, item):
+        self.append(item)
+
+
+def plate(x, score=0.9):
+    box = Box(x, 50, x + 60, 64)
+    corners = np.array([[x, 50], [x + 60, 50], [x + 60, 64], [x, 64]], np.float32)
+    return Detection(Kind.PLATE, box, score, corners)
+
+
+def face(x):
+    return Detection(Kind.FACE, Box(x, 10, x + 40, 60), 0.9, np.zeros((4, 2), np.float32))
+
+
+def grant(**changes):
+    fields = {
+        "id": "plates-1", "serial": 1, "authority": "", "legal_basis": "", "purpose": "", "reference": "",
+        "function": "plates", "cameras": ("cam-1",), "not_before": int(START) - 10, "not_after": int(START) + 9000,
+        "recipients": (RECIPIENT.public_key().public_bytes_raw(),), "retention": 3600, "template_key": bytes(32),
+        "scope": "open",
+    }  # fmt: skip
+    return Grant(**{**fields, **changes})
+
+
+FACES = grant(
+    id="faces-1", function="faces", scope="listed",
+    faces=(ListedFace("p-1", FACE.vector.tobytes(), FACE.scale, 0.9),),
+)  # fmt: skip
+
+
+class Grants:
+    def __init__(self, *grants):
+        self.held = [Terms(g) for g in grants]
+
+    def terms(self, now):
+        return self.held
+
+
+def run(script, grants, describe, frames=60, wall=START):
+    numbers = itertools.count(1)
+    black = np.zeros((120, 400, 3), np.uint8)
+    quality = dict.fromkeys(Kind, lambda crop, points, detection: 50.0)
+    sent = Sent()
+    pipeline = Pipeline(
+        camera=MemorySource([black] * frames, wall_start=wall),
+        look=Look({Kind.PLATE: Grid(200, 100, 0.2, 0.1, 10)}, 0.7),
+        detect=Script(script),
+        tracker=Tracker(),
+        best_shots=BestShots(quality),
+        describe=describe,
+        gate=Gate("cam-1", Grants(*grants)),
+        seal=Seal("cam-1", 7, seal.Sealer(SIGNING), b"12345678", lambda: next(numbers)),
+        sender=sent,
+    )
+    pipeline.run()
+    signers = {seal.key_id(SIGNING.public_key()): SIGNING.public_key()}
+    keys = {seal.key_id(RECIPIENT.public_key()): RECIPIENT}
+    return pipeline, [seal.open_sealed(item.sealed, "cam-1", signers, keys) for item in sent]
+
+
+def reads(text, confidence=0.99):
+    return lambda track, shots: PlateText(text, confidence)
+
+
+PASSING = {i: [plate(5.0 * i)] for i in range(30)}
+
+
+def test_one_car_one_report_with_when_and_where():
+    pipeline, (report,) = run(PASSING, [grant()], reads("BG123AB"))
+    assert (report.text, report.camera, report.boot, report.seq, report.grant) == ("BG123AB", "cam-1", 7, 1, "plates-1")
+    assert START <= report.time <= START + 2
+    assert report.box[2:] == (150, 117)
+    assert pipeline.gate.reported[Kind.PLATE] == 1
+
+
+def test_a_car_in_view_to_the_end_of_the_footage_is_reported():
+    _, reports = run({i: [plate(50.0)] for i in range(10)}, [grant()], reads("BG123AB"), frames=10)
+    assert [r.text for r in reports] == ["BG123AB"]
+
+
+@pytest.mark.parametrize(
+    ("grants", "wall", "reason"),
+    [
+        ([], START, Reason.NO_GRANT),
+        ([FACES], START, Reason.NO_GRANT),
+        ([grant(cameras=("cam-2",))], START, Reason.WRONG_CAMERA),
+        ([grant(), ], START + 9000, Reason.EXPIRED),
+        ([grant(not_before=int(START) + 1000)], START, Reason.NOT_YET),
+        ([grant()], 1_000_000.0, Reason.CLOCK),
+    ],
+)
+def test_without_leave_nothing_goes_out_and_the_reason_is_counted(grants, wall, reason):
+    pipeline, reports = run(PASSING, grants, reads("BG123AB"), wall=wall)
+    assert reports == []
+    assert dict(pipeline.gate.discarded) == {reason: 1}
+
+
+def test_unsure_is_not_reported_and_counted_once():
+    pipeline, reports = run(PASSING, [grant()], reads("BG123AB", 0.5))
+    assert reports == []
+    assert dict(pipeline.gate.discarded) == {Reason.UNSURE: 1}
+    pipeline, reports = run(PASSING, [grant()], lambda track, shots: None)
+    assert dict(pipeline.gate.discarded) == {Reason.UNSURE: 1}
+
+
+def test_only_the_listed_person_is_reported():
+    script = {i: [face(4.0 * i), face(300 - 4.0 * i)] for i in range(10)}
+
+    def describe(track, shots):
+        return FACE if track.number == 1 else STRANGER
+
+    pipeline, (report,) = run(script, [FACES], describe)
+    assert (report.entry, report.vector, report.model) == ("p-1", FACE.vector.tobytes(), b"12345678")
+    assert report.similarity == pytest.approx(1.0, abs=1e-3)
+    assert dict(pipeline.gate.discarded) == {Reason.NOT_LISTED: 1}
+
+
+def test_a_car_found_again_after_a_bus_passed_is_not_news():
+    script = {i: [plate(50.0)] for i in [*range(30), *range(80, 110)]}
+    pipeline, reports = run(script, [grant()], reads("BG123AB"), frames=140)
+    assert len(reports) == 1
+    assert pipeline.tracker.count == 2
+    assert dict(pipeline.gate.discarded) == {Reason.REPEAT: 1}
+
+
+def test_two_grants_two_reports():
+    _, reports = run(PASSING, [grant(), grant(id="plates-2")], reads("BG123AB"))
+    assert [(r.grant, r.seq) for r in reports] == [("plates-1", 1), ("plates-2", 2)]
+
+
+def test_nothing_about_what_was_seen_reaches_the_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    run(PASSING, [grant()], reads("BG123AB"))
+    run(PASSING, [], reads("BG123AB"))
+    assert "BG123" not in caplog.text
