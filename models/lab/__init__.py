@@ -1,0 +1,1 @@
+"""Evaluation on files, for a developer's machine. Not part of a camera image: pictures are opened and drawn here."""

@@ -1,0 +1,136 @@
+"""``python -m models.lab.bench``: prints how fast and how large the camera is, and how its peers do."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge import config
+from edge.errors import VidikError
+from models.lab import console, faces_eval, labels
+from models.lab.bench import peers, processes, stages
+from provisioning import deployment
+from provisioning.demo.cli import default_clip
+from provisioning.deployment import Deployment
+
+_EVALUATED = ("s2[1-9]", "s3?", "s40")  # subjects of faces-att that nothing was calibrated on
+
+app = console.command()
+
+
+@app.command()
+def bench(
+    clip: Annotated[Path | None, typer.Option(help="A video; default: the project's own clip.")] = None,
+    frames: Annotated[int, typer.Option(help="Frames timed stage by stage, of each source.")] = 200,
+    photos: Annotated[int, typer.Option(help="Photos on which peers are compared.")] = 40,
+    peer_python: Annotated[str, typer.Option(help="Interpreter in whose environment the peers are.")] = sys.executable,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Measure the pipeline, both processes, and peers on the same pictures. One thread each."""
+    footage = clip or default_clip(Console(stderr=True))
+    shared = Path(os.environ.get("VIDIK_SHARED", Path(__file__).parents[3].parent / "shared"))
+    street, att = shared / "data" / "plates-ro", shared / "data" / "faces-att"
+    found: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    }
+    with tempfile.TemporaryDirectory(prefix="vidik-bench-") as folder:
+        made = deployment.create(Path(folder))
+        deployment.grant_plates(made)
+        found["clip"] = _source(made, str(footage), frames)
+        if street.is_dir():
+            found["street photos"] = _source(made, str(street / "images"), frames)
+    with console.progress("peers") as progress:
+        if street.is_dir():
+            pictures = labels.load(street, street / "labels.csv", "valid")
+            found["plates"] = peers.plates(pictures, photos, peer_python, progress)
+        if att.is_dir():
+            found["faces"] = peers.faces(faces_eval.people_of(att, _EVALUATED), peer_python, progress)
+        timed = found["clip"]["stages"]["frames"]
+        numbers = range(stages.WARM_UP, stages.WARM_UP + timed, max(1, timed // 15))
+        found["faces in the clip"] = peers.frames(footage, numbers, peer_python, progress)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        show(found)
+
+
+def _source(made: Deployment, source: str, frames: int) -> dict[str, Any]:
+    with console.progress(f"frames of {Path(source).name}") as progress:
+        both = processes.measure(made, source)  # first, for it writes the configuration that the next line reads
+        timed = stages.measure(config.load(made.config, config.Vision), frames, progress)
+    return {"processes": both, "stages": timed}
+
+
+def show(found: dict[str, Any]) -> None:
+    """Prints everything as tables."""
+    for name in ("clip", "street photos"):
+        if name in found:
+            console.show(_stages(name, found[name]["stages"]), _processes(name, found[name]["processes"]))
+    peer_tables = [_plates(found["plates"])] if "plates" in found else []
+    if "faces" in found:
+        peer_tables.append(_faces(found["faces"]))
+    console.show(*peer_tables, _clip_faces(found["clip"]["stages"], found["faces in the clip"]))
+
+
+def _stages(name: str, figures: dict[str, Any]) -> Table:
+    title = f"{name}: {figures['frames']} frames, {figures['size']}, one thread; {figures['fps']}/s without decoding"
+    table = Table("stage", "median ms a frame", "mean ms a frame", title=title)
+    for stage, median in figures["ms_median"].items():
+        table.add_row(stage, f"{median:.2f}", f"{figures['ms_mean'][stage]:.2f}")
+    return table
+
+
+def _processes(name: str, figures: dict[str, Any]) -> Table:
+    title = f"{name}: both processes over all {figures['frames']} frames, {figures['fps']} frames/s from start to end"
+    table = Table("process", "resident MiB, median", "resident MiB, most", title=title)
+    for process, memory in figures["rss_mib"].items():
+        table.add_row(process, f"{memory['median']:.0f}", f"{memory['most']:.0f}")
+    return table
+
+
+def _plates(figures: dict[str, Any]) -> Table:
+    title = f"Plates of {figures['pictures']} street photos (1280x720), one thread"
+    table = Table("program", "exact", "median ms a photo", title=title)
+    for name in ("vidik", "rapidocr"):
+        _row(table, name, figures[name], "exact", "ms_median")
+    return table
+
+
+def _faces(figures: dict[str, Any]) -> Table:
+    title = f"Verification, {figures['people']} people, {figures['pictures']} photos of 92x112, one thread"
+    table = Table("program", "AUC", "AUC, found", "not found", "median ms a photo", title=title)
+    for name in ("vidik", "face_recognition"):
+        _row(table, name, figures[name], "auc", "auc_found", "not_found", "ms_median")
+    return table
+
+
+def _clip_faces(ours: dict[str, Any], theirs: dict[str, Any]) -> Table:
+    table = Table("program", "mean ms a frame", title=f"Face path in the clip ({ours['size']}), one thread")
+    means = ours["ms_mean"]
+    table.add_row("vidik", f"{means.get('detect faces', 0) + means.get('embed faces', 0):.2f}")
+    _row(table, "face_recognition", theirs, "ms_mean")
+    return table
+
+
+def _row(table: Table, name: str, figures: dict[str, Any], *columns: str) -> None:
+    if "missing" in figures:
+        table.add_row(name, f"not installed ({figures['missing']})")
+        return
+    shown = [f"{figures[c]:.4g}" if figures[c] is not None else "-" for c in columns]
+    table.add_row(f"{name} {figures.get('version', '')}".strip(), *shown)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except VidikError as error:
+        sys.exit(str(error))
