@@ -31,7 +31,9 @@ class Describe:
 def read_plate(reader: PlateReader, shots: Sequence[Shot]) -> PlateText | None:
     """The text on the plate that ``shots`` show, by vote; None when no shot shows any."""
     readings = [reader.read(shot.crop, shot.points) for shot in shots]
-    return vote(readings, [max(1.0, shot.quality) for shot in shots])  # a flat picture weighs little, but not nothing
+    best = max(shot.quality for shot in shots)
+    # many blurred pictures must not outvote the sharp ones: the weight halves with every 3 points of quality
+    return vote(readings, [0.5 ** ((best - shot.quality) / 3) for shot in shots])
 
 
 def doubt(seen: Description | None) -> Reason | None:

@@ -33,13 +33,13 @@ class Gate:
     def __init__(self, camera: str, grants: Grants) -> None:
         self._camera = camera
         self._grants = grants
-        self._recent: dict[tuple[str, str], float] = {}
+        self._recent: dict[tuple[str, str], Track] = {}
         self.reported: Counter[Kind] = Counter()
         self.discarded: Counter[Reason] = Counter()
 
     def __call__(self, track: Track, seen: Description | None, frame: Frame, final: bool) -> Iterator[Permit]:
         """The permits to report ``seen``. A refusal is counted once per track, when no better try can follow."""
-        permits, refusals = self._decide(seen, frame)
+        permits, refusals = self._decide(track, seen, frame)
         if permits:
             track.settled = True
             self.reported[track.kind] += 1
@@ -48,29 +48,34 @@ class Gate:
             self.discarded[refusals[0]] += 1
         yield from permits
 
-    def _decide(self, seen: Description | None, frame: Frame) -> tuple[list[Permit], list[Reason]]:
+    def _decide(
+        self, track: Track, seen: Description | None, frame: Frame
+    ) -> tuple[list[Permit], list[Reason]]:
         if not clock.trustworthy(frame.wall):
             return [], [Reason.CLOCK]
         poor = doubt(seen)
         if poor is not None or seen is None:
             return [], [poor or Reason.UNSURE]
         decisions = [gate.decide(seen, terms, self._camera, frame.wall) for terms in self._grants.terms(frame.wall)]
-        decisions = [self._fresh(decision, seen, frame.monotonic) for decision in decisions]
+        decisions = [self._fresh(decision, seen, track, frame.monotonic) for decision in decisions]
         permits = [d for d in decisions if isinstance(d, Permit)]
         # a grant for the other function says nothing about this object, so it names the reason last
         refusals = [d.reason for d in decisions if isinstance(d, Discard)]
         return permits, sorted(refusals, key=lambda r: r is Reason.NO_GRANT) or [Reason.NO_GRANT]
 
-    def _fresh(self, decision: Permit | Discard, seen: Description, now: float) -> Permit | Discard:
+    def _fresh(
+        self, decision: Permit | Discard, seen: Description, track: Track, now: float
+    ) -> Permit | Discard:
         if isinstance(decision, Discard):
             return decision
         what = seen.text.translate(_ALIKE) if isinstance(seen, PlateText) else decision.entry
         if not what:
             return decision  # open scope for faces: nobody is remembered
-        self._recent = {k: t for k, t in self._recent.items() if now - t <= _REPEAT}
+        # the tracks themselves are kept: they know when their object was last in view, however long it stays
+        self._recent = {key: last for key, last in self._recent.items() if now - last.last <= _REPEAT}
         key = decision.grant.id, what
         known = key in self._recent
-        self._recent[key] = now
+        self._recent[key] = track
         return Discard(Reason.REPEAT) if known else decision
 
 

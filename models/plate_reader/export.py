@@ -1,12 +1,14 @@
-"""The trained reader as a full-integer TFLite model: ``python -m models.plate_reader.export CHECKPOINT``.
+"""The trained reader as a full-integer TFLite model: ``python -m models.plate_reader.export CHECKPOINT...``.
 
-PyTorch to float TFLite with ``litert-torch``, then static int8 (weights per channel, activations per tensor)
-with ``ai-edge-quantizer``. Needs those two packages; a camera needs neither.
+The weights of several checkpoints are averaged (Wortsman et al., "Model soups", 2022). PyTorch becomes float
+TFLite with ``litert-torch``, then static int8 (weights per channel, activations per tensor) with
+``ai-edge-quantizer``. Needs those two packages; a camera needs neither.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,14 @@ def to_int8(source: Path, strips: NDArray[np.uint8], path: Path) -> None:
     maker.quantize(ranges).export_model(str(path), overwrite=True)
 
 
+def mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of networks' ``weights``, name by name; counters come from the first."""
+    return {
+        name: torch.stack([w[name] for w in weights]).mean(0) if first.is_floating_point() else first
+        for name, first in weights[0].items()
+    }
+
+
 def ranges_strips(count: int = 400) -> NDArray[np.uint8]:
     """Strips ``uint8 (n, HEIGHT, WIDTH)`` to measure activations by: the training's mixture, of another seed."""
     plan = Plan(seed=Plan.seed + 7, batch=count, steps=1)
@@ -65,21 +75,21 @@ def ranges_strips(count: int = 400) -> NDArray[np.uint8]:
 def main() -> None:
     """Exports the running average of a checkpoint, and enters it in the manifest."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--float", type=Path, default=Path("plate_reader_float.tflite"), help="the float model's place")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    saved = torch.load(given.checkpoint)
+    saved = [torch.load(path) for path in given.checkpoints]
     reader = Reader()
-    reader.load_state_dict(saved["average"])
+    reader.load_state_dict(mean([s["average"] for s in saved]))
     to_float(reader, given.float)
     to_int8(given.float, ranges_strips(), FOLDER / FILE)
     record(
         name="plate-reader",
         file=FILE,
         licence="Apache-2.0",
-        provenance=f"models/plate_reader/train.py, seed {Plan.seed}, {saved['step']} steps; drawn plates and the "
-        "train split of plates-ro (MIT); see the card",
+        provenance=f"models/plate_reader/train.py, seed {Plan.seed}, {sum(s['step'] for s in saved)} steps; drawn "
+        "plates and the train split of plates-ro (MIT); see the card",
         card="plate_reader/card.md",
         outputs=[_output_name(FOLDER / FILE)],
     )
