@@ -5,6 +5,7 @@ Class 0 is the blank. Inputs are natural logarithms of probabilities, ``float (s
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -46,33 +47,37 @@ def beams(log_probs: Floats, width: int = 8) -> list[Labels]:
                     grown[(*prefix, label)][1] += ends_blank * p
                 else:
                     grown[(*prefix, label)][1] += total * p
-        best = sorted(grown.items(), key=lambda item: -sum(item[1]))[:width]
-        found = {prefix: (b, n) for prefix, (b, n) in best}
+        found = {prefix: (b, n) for prefix, (b, n) in grown.items()}
+        if len(found) > width:
+            found = dict(heapq.nlargest(width, found.items(), key=lambda item: item[1][0] + item[1][1]))
     return sorted(found, key=lambda prefix: -sum(found[prefix]))
 
 
 def log_likelihoods(log_probs: Floats, candidates: Sequence[Labels]) -> NDArray[np.float64]:
-    """Natural logarithm of the probability of each label sequence, by the forward algorithm."""
+    """Natural logarithm of the probability of each label sequence, by the forward algorithm.
+
+    ``log_probs`` is ``(views, steps, classes)``; the result is ``float64 (views, candidates)``.
+    """
     longest = max((len(c) for c in candidates), default=0)
     states = np.zeros((len(candidates), 2 * longest + 1), np.intp)
     for row, labels in enumerate(candidates):
         states[row, 1 : 2 * len(labels) : 2] = labels
     # a label may follow another label directly unless it is the same one
-    skips = np.zeros(states.shape, bool)
+    skips = np.zeros(states.shape)
     skips[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
-    emitted = np.exp(log_probs.astype(np.float64))[:, states]
-    reached = np.zeros(states.shape)
-    reached[:, :2] = emitted[0, :, :2]
-    scale = np.zeros(len(candidates))
+    emitted = np.exp(log_probs.astype(np.float64)).transpose(1, 0, 2)[:, :, states]
+    reached = np.zeros(emitted.shape[1:])
+    reached[..., :2] = emitted[0, ..., :2]
+    scale = np.zeros(reached.shape[:-1])
     for step in emitted[1:]:
         sums = reached.copy()
-        sums[:, 1:] += reached[:, :-1]
-        sums[:, 2:] += np.where(skips[:, 2:], reached[:, :-2], 0.0)
+        sums[..., 1:] += reached[..., :-1]
+        sums[..., 2:] += skips[:, 2:] * reached[..., :-2]
         reached = sums * step
-        peak = np.maximum(reached.max(1), 1e-300)
-        reached /= peak[:, None]
+        peak = np.maximum(reached.max(-1), 1e-300)
+        reached /= peak[..., None]
         scale += np.log(peak)
     ends = np.array([2 * len(c) for c in candidates])
     rows = np.arange(len(candidates))
-    last = reached[rows, ends] + np.where(ends > 0, reached[rows, np.maximum(ends - 1, 0)], 0.0)
+    last = reached[:, rows, ends] + np.where(ends > 0, reached[:, rows, np.maximum(ends - 1, 0)], 0.0)
     return np.asarray(np.log(np.maximum(last, 1e-300)) + scale, np.float64)

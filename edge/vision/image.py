@@ -31,7 +31,7 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
 def letterbox(pixels: Pixels, width: int, height: int) -> tuple[Pixels, float]:
     """``pixels`` scaled to fit ``(height, width, 3)``, kept at the top left, rest black; and the scale used."""
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
-    inner = resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    inner = shrink(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     if inner.shape[:2] == (height, width):
         return inner, scale
     out = np.zeros((height, width, 3), np.uint8)

@@ -207,11 +207,14 @@ class _Form:
     share: float  # of all plates, natural logarithm, with everything but the area code
     expression: re.Pattern[str]
     areas: frozenset[str]
+    lengths: range  # of the texts it can match
 
 
 def _form(name: str, rules: Country, share: float, pattern: str) -> _Form:
     groups = {"#": DIGITS, "@": rules.letters, "&": rules.alphabet, "%": DIGITS + rules.alphabet}
     expression, likely = "", math.log(share)
+    fixed = sum(sign in groups or (sign not in SIGNS and sign != "~") for sign in pattern)
+    lengths = range(fixed + 1, fixed + 4) if "~" in pattern else range(fixed, fixed + 1)
     for sign in pattern:
         if sign in groups:
             expression += f"[{groups[sign]}]"
@@ -220,7 +223,7 @@ def _form(name: str, rules: Country, share: float, pattern: str) -> _Form:
             expression += f"([{rules.alphabet}]{{1,3}})"
         elif sign not in SIGNS:
             expression += sign
-    return _Form(name, likely, re.compile(expression), frozenset(rules.areas))
+    return _Form(name, likely, re.compile(expression), frozenset(rules.areas), lengths)
 
 
 @cache
@@ -252,7 +255,7 @@ def _likely(form: _Form, text: str) -> float | None:
 def _shares(text: str) -> dict[str, float]:
     shares: dict[str, float] = {}
     for form in _forms():
-        likely = _likely(form, text)
+        likely = _likely(form, text) if len(text) in form.lengths else None
         if likely is not None:
             shares[form.country] = shares.get(form.country, 0.0) + math.exp(likely)
     return shares

@@ -79,6 +79,8 @@ class PlateReader:
             grey = strip(pixels, grown(corners, across, down), rows)
             (logits,) = self._model.run(grey[None, :, :, None])
             views.append(ctc.log_softmax(logits.reshape(-1, 1 + len(ALPHABET))))
+            if len(best_path(views[0])) < _SHORTEST:
+                break  # no plate: other views of it would only cost time
         return Reading(np.stack(views))
 
 
@@ -143,5 +145,5 @@ def _candidates(reading: Reading) -> set[ctc.Labels]:
 
 def _support(reading: Reading, candidates: Sequence[ctc.Labels]) -> NDArray[np.float64]:
     """Mean log-likelihood of each candidate over the views; none speaks against a text without limit."""
-    by_view = np.stack([ctc.log_likelihoods(view, candidates) for view in reading.log_probs])
+    by_view = ctc.log_likelihoods(reading.log_probs, candidates)
     return np.asarray(np.maximum(by_view, _FLOOR).mean(0), np.float64)
