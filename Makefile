@@ -1,5 +1,6 @@
 # make run   installs what it needs and shows a camera at work (SOURCE=video-or-folder, CAMERA=/dev/video0, SOUGHT=photos)
 # make test  installs what it needs and runs lint, types and tests
+# make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
 BIN := $(PYTHON_DIR)/bin
@@ -7,7 +8,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test lint types check bench models clean help
+.PHONY: run test test-fuzz lint types check bench models clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -19,6 +20,9 @@ test: $(TEST_READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+test-fuzz: $(TEST_READY)
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .

@@ -20,6 +20,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "listen": Command("edge.listen.cli", "listen", "Receive reports: verify, open, show."),
+    "grant": Command("provisioning.grant_cli", "office", "Make, sign, inspect, verify and revoke grants. Offline."),
+    "card": Command("provisioning.card_cli", "office", "Check a camera's public card; make its page and its sticker."),
+    "audit": Command("provisioning.audit_cli", "office", "Check and show a camera's audit log."),
     "read": Command("models.lab.read", "lab", "Read the plates in pictures."),
     "faces": Command("models.lab.faces", "lab", "Find the faces in pictures and embed them."),
     "view": Command("models.lab.view", "lab", "Draw what the camera sees into a video or picture sheet."),

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from edge.errors import VidikError
 
-CameraId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="lower case, digits, hyphens")]
+CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -47,16 +47,23 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the vision process needs. ``source`` is a video file, a folder of images, or a device path."""
+    """What the vision process needs. ``source`` is a video file, a folder of images, or a device path.
+
+    ``grants`` is where people put documents by hand, ``incoming`` where the uplink does; ``state`` keeps what must
+    survive a restart: start counter, newest time, record of grants, audit log; ``notices`` is where the signed public
+    card and the head of the audit log are put for the uplink (by default: in ``state``).
+    """
 
     camera: CameraId
     source: str
     inbox: Path
     trust: Path
     grants: Path
+    incoming: Path | None = None
     state: Path
     signing_key: Path
     signing_certificate: Path
+    notices: Path | None = None
     pace: bool = False
     look: Look = Look()
 

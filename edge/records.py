@@ -12,6 +12,7 @@ import cbor2
 import msgspec
 from msgspec import Meta
 
+from edge import cbor
 from edge.errors import VidikError
 from edge.handover import LARGEST
 
@@ -34,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``camera, boot, seq`` identify it: ``boot`` counts the camera's starts, ``seq`` its reports since then.
     ``time`` is when the picture was taken, seconds since the epoch. ``grant`` is the id of the grant that
     allowed the report. ``track`` numbers the object since the start. ``box`` is x, y, width, height in
-    thousandths of the frame.
+    thousandths of the frame. ``triggers`` are those of the grant's triggers that the object tripped.
     """
 
     camera: Annotated[str, Meta(min_length=1, max_length=32)]
@@ -44,6 +45,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grant: Name
     track: Count
     box: tuple[Permille, Permille, Permille, Permille]
+    triggers: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
 
 
 class PlateReport(Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,13 +77,14 @@ class FaceReport(Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
 Report = PlateReport | FaceReport
 
 _PLATE, _FACE = 1, 2
+_TYPES: dict[int, type[PlateReport | FaceReport]] = {_PLATE: PlateReport, _FACE: FaceReport}
 _KEYS = {
-    "camera": 2, "boot": 3, "seq": 4, "time": 5, "grant": 6, "track": 7, "box": 8,
+    "camera": 2, "boot": 3, "seq": 4, "time": 5, "grant": 6, "track": 7, "box": 8, "triggers": 9,
     "text": 10, "confidence": 11, "country": 12, "alternates": 13,
     "vector": 20, "scale": 21, "quality": 22, "model": 23, "entry": 24, "similarity": 25,
 }  # fmt: skip
 _NAMES = {number: name for name, number in _KEYS.items()}
-_OPTIONAL = {"country", "alternates", "entry", "similarity"}  # left out when empty, to save bytes
+_OPTIONAL = {"triggers", "country", "alternates", "entry", "similarity"}  # left out when empty, to save bytes
 
 
 def encode(report: Report) -> bytes:
@@ -97,17 +100,18 @@ def encode(report: Report) -> bytes:
 def decode(content: bytes) -> Report:
     """The report in ``content``. Raises ``RecordError`` when it is anything but a well-formed report."""
     try:
-        body = cbor2.loads(content) if len(content) <= LARGEST else None
-    except Exception as error:  # cbor2 lets errors of many types through on hostile input
-        raise RecordError(f"The report is not CBOR ({type(error).__name__}). Check what the camera runs.") from error
-    if not isinstance(body, dict) or body.pop(0, None) != VERSION:
+        body: Any = cbor.loads(content) if len(content) <= LARGEST else None
+    except cbor.CborError as error:
+        raise RecordError(f"The report cannot be read: {error}. Check what the camera runs.") from error
+    head = [body.pop(key, None) for key in (0, 1)] if isinstance(body, dict) else []
+    if head[:1] != [VERSION] or type(head[0]) is not int:
         raise RecordError("The report is of another version. Update this subscriber.")
-    kind = {_PLATE: PlateReport, _FACE: FaceReport}.get(body.pop(1, None))
+    kind = _TYPES.get(head[1]) if type(head[1]) is int else None
     if kind is None:
         raise RecordError("The report is of an unknown kind. Update this subscriber.")
     try:
         fields = {_NAMES[key]: _unpacked(_NAMES[key], value) for key, value in body.items()}
-        report: Report = msgspec.convert(fields, kind)
+        report: Report = msgspec.convert(fields, kind, builtin_types=(bytes,))
         return report
     except (KeyError, TypeError, ValueError, OverflowError, msgspec.ValidationError) as error:
         raise RecordError(f"The report breaks its schema: {error}. Check what the camera runs.") from error
@@ -130,10 +134,16 @@ def _packed(name: str, value: Any) -> Any:
 def _unpacked(name: str, value: Any) -> Any:
     match name:
         case "time" | "confidence" | "similarity":
-            return int(value) / 1000
+            return _whole(value) / 1000
         case "quality":
-            return float(value)
+            return float(_whole(value))
         case "alternates":
-            return [[text, int(share) / 1000] for text, share in value]
+            return [[text, _whole(share) / 1000] for text, share in value]
         case _:
             return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"a whole number is needed, not {type(value).__name__}")
+    return value

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from edge import clock
 from edge.grant.document import Grant, ListedFace
 from provisioning import grants, pki
 
@@ -87,7 +88,9 @@ pace = {str(pace).lower()}
 inbox = "run/inbox"
 trust = "trust.toml"
 grants = "grants"
+incoming = "run/incoming"
 state = "state"
+notices = "run/notices"
 signing_key = "identity/signing.key"
 signing_certificate = "identity/signing.pem"
 
@@ -103,7 +106,7 @@ inbox = "run/inbox"
 spool = "state/spool.sqlite"
 """
     (made.camera_folder / "run").mkdir(exist_ok=True, mode=0o700)
-    (made.camera_folder / "state").mkdir(exist_ok=True, mode=0o700)
+    clock.record(made.camera_folder / "state" / "newest", time.time())
     pki.write(made.config, text.encode(), mode=0o600)
 
 
@@ -131,7 +134,7 @@ def _grant(made: Deployment, function: str, changes: dict[str, object]) -> Grant
 
 
 def _signers(made: Deployment) -> None:
-    blocks = []
+    blocks = [f"expires = {int(time.time()) + 365 * _DAY}\n"]
     for role in ("authority", "operator"):
         key = ec.generate_private_key(ec.SECP256R1())
         pki.write(made.office / f"{role}.key", pki.private_pem(key), mode=0o600)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from edge.errors import VidikError
 
-LARGEST = 1024  # bytes of a sealed report
+LARGEST = 2048  # bytes of a sealed report: some 500, or 1,600 to a post-quantum key
 LONGEST_RETENTION = 366 * 86_400  # seconds
 LARGEST_SEQ = 2**63 - 1  # what SQLite can hold
 _VERSION = 1

@@ -30,7 +30,11 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not put pixels on the disk
     try:
-        return run(build.pipeline(config.load(given.config, config.Vision), SystemClock()))
+        assembly = build.assemble(config.load(given.config, config.Vision), SystemClock())
+        try:
+            return run(assembly.pipeline)
+        finally:
+            assembly.close()
     except VidikError as error:
         print(error, file=sys.stderr)
         return 2

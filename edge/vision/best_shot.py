@@ -63,6 +63,14 @@ class BestShots:
                 album.tried, album.tried_best = now, album.shots[-1].quality
                 yield album.track, album.shots, final
 
+    def forget(self, kind: Kind) -> None:
+        """Overwrites and drops every crop of ``kind``: what was gathered under a grant ends with it."""
+        for number, album in list(self._albums.items()):
+            if album.track.kind is kind:
+                for shot in album.shots:
+                    shot.crop.fill(0)
+                del self._albums[number]
+
     @staticmethod
     def _due(album: _Album, now: float) -> bool:
         if album.tried is None:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge import config
-from edge.clock import Clock
+from edge import config, durable
+from edge.audit import Audit, Tally
+from edge.clock import Clock, Timekeeper
 from edge.errors import VidikError
 from edge.grant import trust
+from edge.grant.document import Grant
+from edge.grant.gate import standing
 from edge.grant.store import GrantStore
 from edge.handover import Sender
+from edge.notices import Notices
 from edge.seal import Sealer
+from edge.signing import KeySigner
 from edge.vision import sources
 from edge.vision.best_shot import BestShots
 from edge.vision.describe import Describe
@@ -29,35 +38,90 @@ from edge.vision.plate_detector import PlateDetector
 from edge.vision.plate_quality import plate_quality
 from edge.vision.plate_reader import PlateReader
 from edge.vision.report import Gate, Seal
-from edge.vision.runtime import manifest, models_dir
+from edge.vision.runtime import Entry, manifest, models_dir
 from edge.vision.track import Tracker
 from edge.vision.values import Kind
+from edge.vision.watch import Watched
 
 # Sizes in pixels of what is worth finding, and what a coarse pass of the detectors still finds (as a share
 # of the longer edge: 22 of 640 pixels for a plate's width, 20 of 192 for a face).
 _SMALLEST = {Kind.PLATE: 60.0, Kind.FACE: 40.0}
 _COARSE = {Kind.PLATE: 22 / 640, Kind.FACE: 20 / 192}
 _PLATE_TILE = (960, 552)
+NEWEST = "newest"  # the file in the state folder with the newest time seen
 
 
-def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The pipeline, and what keeps account of it."""
+
+    pipeline: Pipeline
+    keeper: Timekeeper
+    tally: Tally
+    audit: Audit
+
+    def close(self) -> None:
+        """Writes down the last counts and the time. Call when the pipeline has ended."""
+        self.keeper.close()
+        self.tally.flush()
+        self.audit.append("stop")
+        self.audit.close()
+
+
+def assemble(settings: config.Vision, clock: Clock) -> Assembly:
     """Everything the vision process runs. Raises ``VidikError`` when a part of it cannot be used."""
     signing_key = _signing_key(settings.signing_key)
-    grants = GrantStore(settings.grants, trust.load(settings.trust), settings.camera)
-    grants.terms(clock.wall())  # says at once, in the log, what the camera may do
-    model = bytes.fromhex(manifest(models_dir())["face-embedder"].sha256)[:8]
+    boot = next_boot(settings.state)
+    signer = KeySigner(signing_key, _certificate(settings.signing_certificate))
+    audit = Audit(settings.state / "audit", clock, settings.camera, signer)
+    models = manifest(models_dir())
+    _announce(audit, boot, settings, models)
+    tally = Tally(audit, clock)
+    keeper = Timekeeper(clock, settings.state / NEWEST, audit)
+    shots = best_shots()
+    grants = GrantStore(
+        settings.grants, trust.load(settings.trust), settings.camera,
+        state=settings.state, incoming=settings.incoming, journal=audit,
+    )  # fmt: skip
+    gate = Gate(settings.camera, grants, lambda: keeper.trusted, tally)
+
+    def forget(grant: Grant) -> None:
+        gate.forget(grant)
+        shots.forget(Kind.PLATE if grant.function == "plates" else Kind.FACE)
+
+    grants.closed.append(forget)
+
+    notices = Notices(
+        settings.notices or settings.state, audit, clock, signer, camera=settings.camera, software=_software(),
+        models={name: entry.sha256 for name, entry in models.items()},
+    )  # fmt: skip
+
+    def watch(now: float) -> None:
+        held = [terms.grant for terms in grants.terms(now)]
+        tally.tick()
+        notices.tick(g for g in held if keeper.trusted and standing(g, settings.camera, now) is None)
+
+    watch(clock.wall())  # says at once, in the log, what the camera may do
+    model = bytes.fromhex(models["face-embedder"].sha256)[:8]
     numbers = itertools.count(1)
-    return Pipeline(
-        camera=sources.open_source(settings.source, wall_start=clock.wall(), pace=settings.pace),
+    source = sources.open_source(settings.source, wall_start=clock.wall(), pace=settings.pace)
+    pipeline = Pipeline(
+        camera=Watched(source, keeper, watch),
         look=look(settings.look),
         detect=detect(),
         tracker=Tracker(),
-        best_shots=best_shots(),
+        best_shots=shots,
         describe=describe(),
-        gate=Gate(settings.camera, grants),
-        seal=Seal(settings.camera, next_boot(settings.state), Sealer(signing_key), model, lambda: next(numbers)),
+        gate=gate,
+        seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
         sender=Sender(settings.inbox),
     )
+    return Assembly(pipeline, keeper, tally, audit)
+
+
+def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
+    """The pipeline alone, for measurements: nobody closes its books. Raises ``VidikError``."""
+    return assemble(settings, clock).pipeline
 
 
 def look(settings: config.Look) -> Look:
@@ -86,20 +150,33 @@ def next_boot(state: Path) -> int:
     """Counts this start in the folder ``state`` and returns its number; survives a power cut at any moment."""
     path = state / "boot"
     try:
-        state.mkdir(parents=True, exist_ok=True)
         boot = int(path.read_text()) + 1 if path.exists() else 1
-        fresh = path.with_suffix(".new")
-        with fresh.open("w") as file:
-            file.write(str(boot))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(state, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        durable.write(path, str(boot).encode())
     except (OSError, ValueError) as error:
         raise VidikError(f"The start counter {path} cannot be kept: {error}. Check the data partition.") from error
     return boot
+
+
+def _announce(audit: Audit, boot: int, settings: config.Vision, models: Mapping[str, Entry]) -> None:
+    """Puts down what runs here."""
+    audit.append("boot", boot=boot, software=_software())
+    audit.append("config", digest=hashlib.sha256(repr(settings).encode()).hexdigest())
+    used = "".join(f"{name} {entry.sha256}\n" for name, entry in sorted(models.items()))
+    audit.append("models", digest=hashlib.sha256(used.encode()).hexdigest())
+
+
+def _software() -> str:
+    try:
+        return version("vidik")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise VidikError(f"The certificate {path} cannot be read: {error}. Provision the camera again.") from error
 
 
 def _signing_key(path: Path) -> ec.EllipticCurvePrivateKey:

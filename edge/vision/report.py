@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from edge import clock
 from edge.grant import document, gate
+from edge.grant.document import Grant
 from edge.grant.gate import Description, Discard, Permit, Reason, Terms
 from edge.handover import Item, Key
 from edge.handover import Kind as Topic
@@ -20,6 +22,8 @@ from edge.vision.values import FaceTemplate, Frame, Kind, PlateText, Shot
 _REPEAT = 30.0  # seconds after its last sighting within which the same plate or person is not news
 _ALIKE = str.maketrans("ČĆĐŠŽOQI", "CCDSZ001")  # a second look may settle on the other of two like letters
 
+_log = logging.getLogger(__name__)
+
 
 class Grants(Protocol):
     """Where the verified grants come from."""
@@ -27,12 +31,26 @@ class Grants(Protocol):
     def terms(self, now: float) -> list[Terms]: ...
 
 
-class Gate:
-    """Asks the pure gate for every grant, and remembers for a moment what was reported, against repeats."""
+class Tally(Protocol):
+    """Where the counts go that the audit log publishes."""
 
-    def __init__(self, camera: str, grants: Grants) -> None:
+    def seen(self, what: str) -> None: ...
+    def reported(self, what: str) -> None: ...
+    def discarded(self, reason: str) -> None: ...
+
+
+class Gate:
+    """Asks the pure gate for every grant, and remembers for a moment what was reported, against repeats.
+
+    ``trusted`` says whether the clock can be trusted now. Every decision is counted in ``tally``; a reason
+    for refusal is logged when it first occurs.
+    """
+
+    def __init__(self, camera: str, grants: Grants, trusted: Callable[[], bool], tally: Tally) -> None:
         self._camera = camera
         self._grants = grants
+        self._trusted = trusted
+        self._tally = tally
         self._recent: dict[tuple[str, str], Track] = {}
         self.reported: Counter[Kind] = Counter()
         self.discarded: Counter[Reason] = Counter()
@@ -40,23 +58,34 @@ class Gate:
     def __call__(self, track: Track, seen: Description | None, frame: Frame, final: bool) -> Iterator[Permit]:
         """The permits to report ``seen``. A refusal is counted once per track, when no better try can follow."""
         permits, refusals = self._decide(track, seen, frame)
-        if permits:
+        if permits or final or Reason.REPEAT in refusals:
             track.settled = True
-            self.reported[track.kind] += 1
-        elif final or Reason.REPEAT in refusals:
-            track.settled = True
-            self.discarded[refusals[0]] += 1
+            self._count(track.kind, None if permits else refusals[0])
         yield from permits
 
-    def _decide(
-        self, track: Track, seen: Description | None, frame: Frame
-    ) -> tuple[list[Permit], list[Reason]]:
-        if not clock.trustworthy(frame.wall):
+    def forget(self, grant: Grant) -> None:
+        """Drops what is remembered of reports under ``grant``."""
+        self._recent = {key: last for key, last in self._recent.items() if key[0] != grant.id}
+
+    def _count(self, kind: Kind, refusal: Reason | None) -> None:
+        self._tally.seen(kind.value)
+        if refusal is None:
+            self.reported[kind] += 1
+            self._tally.reported(kind.value)
+            return
+        if not self.discarded[refusal]:
+            _log.info("discarded for the first time since the start: %s", refusal.value)
+        self.discarded[refusal] += 1
+        self._tally.discarded(refusal.value)
+
+    def _decide(self, track: Track, seen: Description | None, frame: Frame) -> tuple[list[Permit], list[Reason]]:
+        grants = self._grants.terms(frame.wall)  # always: what is over is wiped even if nothing could be reported
+        if not self._trusted() or not clock.trustworthy(frame.wall):
             return [], [Reason.CLOCK]
         poor = doubt(seen)
         if poor is not None or seen is None:
             return [], [poor or Reason.UNSURE]
-        decisions = [gate.decide(seen, terms, self._camera, frame.wall) for terms in self._grants.terms(frame.wall)]
+        decisions = [gate.decide(seen, terms, self._camera, frame.wall, track.tripped) for terms in grants]
         decisions = [self._fresh(decision, seen, track, frame.monotonic) for decision in decisions]
         permits = [d for d in decisions if isinstance(d, Permit)]
         # a grant for the other function says nothing about this object, so it names the reason last
@@ -80,7 +109,7 @@ class Gate:
 
 
 class Seal:
-    """Builds the report a permit allows, numbers it, and seals it to the grant's recipient."""
+    """Builds the report a permit allows, numbers it, and seals it to the grant's recipients."""
 
     def __init__(self, camera: str, boot: int, sealer: Sealer, model: bytes, count: Callable[[], int]) -> None:
         """``model`` is the start of the face embedder's SHA-256, ``count`` gives the next report number."""
@@ -93,7 +122,7 @@ class Seal:
     def __call__(self, permit: Permit, track: Track, shot: Shot, frame: Frame) -> Item:
         """The sealed report of what is permitted; time and place are those of ``shot``, taken out of ``frame``."""
         report = self._report(permit, track, shot, frame)
-        sealed = self._sealer.seal(report, document.recipient(permit.grant))
+        sealed = self._sealer.seal(report, *document.recipients(permit.grant))
         topic = Topic.PLATE if isinstance(report, PlateReport) else Topic.FACE
         return Item(topic, Key(report.boot, report.seq), permit.grant.retention, sealed)
 
@@ -104,6 +133,7 @@ class Seal:
         common: dict[str, Any] = {
             "camera": self._camera, "boot": self._boot, "seq": self._count(), "time": shot.wall,
             "grant": permit.grant.id, "track": track.number, "box": (x, y, width, height),
+            "triggers": permit.triggers,
         }  # fmt: skip
         if isinstance(seen, FaceTemplate):
             return FaceReport(

@@ -31,6 +31,7 @@ class Track:
     """One object. ``first`` and ``last`` are the frame times of its detections (monotonic seconds).
 
     ``settled`` is set once its report is decided: it then only keeps the object from being reported again.
+    ``tripped`` are the names of the rules of behaviour that the object has tripped.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Track:
     last: float
     hits: int = 1
     settled: bool = False
+    tripped: set[str] = field(default_factory=set)
     velocity: tuple[float, float] | None = field(default=None)
 
     def predicted(self, now: float) -> Box:

@@ -17,6 +17,7 @@ from edge.vision.report import Gate, Seal
 from edge.vision.sources.base import MemorySource
 from edge.vision.track import Tracker
 from provisioning.demo import lettering
+from tests.law import Count
 
 START = 1_795_000_000.0
 SIGNING = ec.generate_private_key(ec.SECP256R1())
@@ -69,7 +70,7 @@ def run(pictures, interval):
         tracker=Tracker(),
         best_shots=build.best_shots(),
         describe=build.describe(),
-        gate=Gate("cam-1", Grants()),
+        gate=Gate("cam-1", Grants(), lambda: True, Count()),
         seal=Seal("cam-1", 1, seal.Sealer(SIGNING), b"12345678", lambda: next(numbers)),
         sender=sent,
     )

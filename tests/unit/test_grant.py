@@ -1,159 +1,150 @@
-"""Grants: who may sign, what is refused, and what the gate makes of them."""
+"""Grants as documents: what they may say, and in which bytes."""
 
 from __future__ import annotations
 
-import base64
-import logging
-
+import cbor2
 import msgspec
-import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import x25519
 
-from edge.grant import document, gate, trust
-from edge.grant.document import Grant, GrantError, ListedFace
-from edge.grant.gate import Discard, Permit, Reason, Terms
-from edge.grant.store import GrantStore
-from edge.vision.values import FaceTemplate, PlateText
+from edge.grant import document, signed, trust
+from edge.grant.document import GrantError, ListedFace, Revocation
+from edge.grant.signed import Kind
+from edge.hybrid import HybridPrivateKey
+from tests.law import AUTHORITY, FACES, NOW, OPERATOR, RECIPIENT, TRUST, changed, digest, entry, make, template
 
-NOW = 1_795_000_000
-AUTHORITY, OPERATOR, STRANGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+REVOCATION = Revocation(grant="plates-1", serial=3, reason="the car was found", time=NOW)
 
 
-def person(name, role, key):
-    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return trust.Person(name, role, base64.b64encode(der).decode())
-
-
-TRUST = trust.Trust((person("A. Authority", "authority", AUTHORITY), person("O. Operator", "operator", OPERATOR)))
-
-
-def make(**changes):
-    fields = {
-        "id": "plates-1", "serial": 1, "authority": "Court", "legal_basis": "Act 1", "purpose": "find a car",
-        "reference": "K 1/26", "function": "plates", "cameras": ("cam-1",), "not_before": NOW - 10,
-        "not_after": NOW + 3600, "recipients": (x25519.X25519PrivateKey.generate().public_key().public_bytes_raw(),),
-        "retention": 3600, "template_key": bytes(32), "scope": "open",
-    }  # fmt: skip
-    return Grant(**{**fields, **changes})
-
-
-def template(seed):
-    vector = np.random.default_rng(seed).standard_normal(128)
-    vector /= np.abs(vector).max()
-    whole = np.rint(vector * 127).astype(np.int8)
-    return FaceTemplate(whole, 1 / float(np.linalg.norm(whole.astype(float))), 80.0)
-
-
-def entry(name, seed, threshold=0.9):
-    face = template(seed)
-    return ListedFace(name, face.vector.tobytes(), face.scale, threshold)
-
-
-FACES = {"id": "faces-1", "function": "faces", "scope": "listed", "faces": (entry("p-1", 1), entry("p-2", 2))}
-PLATE = PlateText("BG123AB", 0.99)
-
-
-def digest(key):
-    return gate.plate_digest(key, PLATE.text)
-
-
-def test_a_signed_grant_comes_back_whole():
-    grant = make(**FACES)
+def test_a_signed_grant_comes_back_whole_in_whatever_order_people_signed():
+    grant = make(**FACES, hours=((0, 60), (480, 1440)), triggers=("wrong-way",))
     assert trust.verify(document.sign(grant, [AUTHORITY, OPERATOR]), TRUST) == grant
-    assert trust.verify(document.sign(grant, [OPERATOR, AUTHORITY]), TRUST) == grant
+    alone = document.sign(grant, [OPERATOR])
+    assert trust.verify(signed.add(alone, Kind.GRANT, AUTHORITY), TRUST) == grant
+
+
+def test_a_revocation_comes_back_whole():
+    assert trust.verify_revocation(document.sign_revocation(REVOCATION, [OPERATOR]), TRUST) == REVOCATION
+
+
+def test_signing_again_replaces_the_signature():
+    once = document.sign(make(), [AUTHORITY])
+    again = signed.add(once, Kind.GRANT, AUTHORITY)
+    assert len(signed.signatures(again, Kind.GRANT)) == 1
+    assert signed.content(again, Kind.GRANT) == signed.content(once, Kind.GRANT)
+
+
+def test_what_one_signed_is_no_other_kind_of_document():
+    for kind in (Kind.REVOCATION, Kind.TRUST):
+        with pytest.raises(GrantError, match="Not a signed document"):
+            signed.signatures(document.sign(make(), [AUTHORITY]), kind)
 
 
 def test_every_flipped_bit_refuses_it():
-    signed = document.sign(make(), [AUTHORITY])
-    for position in range(len(signed)):
+    whole = document.sign(make(), [AUTHORITY])
+    for position in range(len(whole)):
         for bit in (0, 5):
-            broken = bytearray(signed)
+            broken = bytearray(whole)
             broken[position] ^= 1 << bit
             with pytest.raises(GrantError):
                 trust.verify(bytes(broken), TRUST)
 
 
+def longer(face):
+    return ListedFace(face.entry, b"\x7f" * 128, 1.0, face.threshold)
+
+
+X = RECIPIENT.public_key().public_bytes_raw()
+HYBRID = HybridPrivateKey.generate().public_key().raw
+
+
 @pytest.mark.parametrize(
-    ("grant", "signers", "cause"),
+    ("changes", "cause"),
     [
-        (make(), [STRANGER], "No signer"),
-        (make(), [], "Not a signed grant|No signer"),
-        (make(), [OPERATOR], "0 of 1 signatures needed from the role authority"),
-        (make(**FACES), [AUTHORITY], "0 of 1 signatures needed from the role operator"),
-        (make(**FACES), [AUTHORITY, AUTHORITY], "role operator"),
-        (make(**{**FACES, "scope": "open"}), [AUTHORITY, OPERATOR], "rules out"),
-        (make(not_after=NOW + 366 * 86400), [AUTHORITY], "longer than the 365 days"),
-        (make(**{**FACES, "not_after": NOW + 31 * 86400}), [AUTHORITY, OPERATOR], "longer than the 30 days"),
-        (make(not_after=NOW - 10), [AUTHORITY], "ends before it begins"),
+        ({"not_after": NOW - 10}, "ends before it begins"),
+        ({"hours": ((600, 500),)}, "daily hours"),
+        ({"hours": ((0, 600), (599, 700))}, "daily hours"),
+        ({"hours": ((700, 800), (0, 600))}, "daily hours"),
+        ({"hours": ((0, 1441),)}, "schema"),
+        ({"cameras": ("cam-1", "cam-1")}, "twice"),
+        ({"cameras": ()}, "schema"),
+        ({"cameras": ("cam-1\n",)}, "schema"),
+        ({"recipients": (X, X)}, "twice"),
+        ({"recipients": ()}, "schema"),
+        ({"recipients": tuple(bytes([i]) * 32 for i in range(5))}, "schema"),
+        ({"recipients": (bytes(32),)}, "key that cannot be used"),
+        ({"recipients": (X + b"x",)}, "key that cannot be used"),
+        ({"recipients": (b"\xff" * len(HYBRID),)}, "key that cannot be used"),
+        ({"recipients": (X, HYBRID)}, "key that cannot be used"),
+        ({"id": "plates-1\n"}, "schema"),
+        ({"id": "../up"}, "schema"),
+        ({"purpose": "find\x1b[2J"}, "schema"),
+        ({"purpose": "\u202eevil"}, "schema"),
+        ({"function": "plates\n"}, "schema"),
+        ({"function": "ages"}, "schema"),
+        ({"scope": "all"}, "schema"),
+        ({"retention": 59}, "schema"),
+        ({"serial": 0}, "schema"),
+        ({"template_key": b"short"}, "schema"),
+        ({"triggers": ("Wrong Way",)}, "schema"),
+        ({"plates": (digest(b"k"),)}, "list although its scope is open"),
+        ({"faces": FACES["faces"], "scope": "listed"}, "lists what it is not about"),
+        ({**FACES, "plates": (digest(b"k"),)}, "lists what it is not about"),
+        ({**FACES, "faces": (entry("p-1", 1), entry("p-1", 2))}, "twice"),
+        ({**FACES, "faces": (longer(entry("p-1", 1)),)}, "not of length 1"),
+        ({**FACES, "faces": (ListedFace("p-1", bytes(128), 0.5, 0.9),)}, "not of length 1"),
+        ({**FACES, "faces": (ListedFace("p-1", template(1).vector.tobytes(), 0.0, 0.9),)}, "schema"),
     ],
 )
-def test_refused_with_the_cause(grant, signers, cause):
-    signed = document.sign(grant, signers) if signers else b"\xd8\x62\x80"
+def test_refused_for_what_it_says(changes, cause):
     with pytest.raises(GrantError, match=cause):
-        trust.verify(signed, TRUST)
+        document.decode(document.encode(make(**changes)))
 
 
-def test_an_unknown_field_refuses():
-    import cbor2
-
+def test_every_field_is_critical():
     body = msgspec.to_builtins(make(), builtin_types=(bytes,))
+    assert document.decode(cbor2.dumps(body)) == make()
     with pytest.raises(GrantError, match="schema"):
         document.decode(cbor2.dumps({**body, "extra": 1}))
+    for name in set(body) - {"hours", "triggers", "scope", "faces", "plates"}:
+        with pytest.raises(GrantError, match="schema"):
+            document.decode(cbor2.dumps({k: v for k, v in body.items() if k != name}))
+    with pytest.raises(GrantError, match="schema"):  # bytes are bytes, not base64
+        document.decode(cbor2.dumps({**body, "template_key": "A" * 44}))
 
 
-def test_open_faces_only_where_the_deployment_allows_them():
-    grant = make(**{**FACES, "scope": "open", "faces": ()})
-    relaxed = msgspec.structs.replace(TRUST, open_faces=True)
-    assert trust.verify(document.sign(grant, [AUTHORITY, OPERATOR]), relaxed) == grant
+def test_all_recipients_come_out():
+    raw = [x25519.X25519PrivateKey.generate().public_key().public_bytes_raw() for _ in range(4)]
+    assert [key.public_bytes_raw() for key in document.recipients(make(recipients=tuple(raw)))] == raw
+    assert document.recipients(make(recipients=(HYBRID,)))[0].raw == HYBRID
+
+
+def test_too_many_signatures_are_refused():
+    whole = cbor2.loads(document.sign(make(), [AUTHORITY]))
+    whole.value[3] *= 17
+    with pytest.raises(GrantError, match="too many"):
+        trust.verify(cbor2.dumps(whole), TRUST)
+    whole.value[3] = whole.value[3][:2]
+    with pytest.raises(GrantError, match="two signatures of one key"):
+        trust.verify(cbor2.dumps(whole), TRUST)
 
 
 @pytest.mark.parametrize(
-    ("seen", "changes", "camera", "now", "outcome"),
+    "signer",
     [
-        (PLATE, {}, "cam-1", NOW, None),
-        (PLATE, {}, "cam-2", NOW, Reason.WRONG_CAMERA),
-        (PLATE, {}, "cam-1", NOW - 11, Reason.NOT_YET),
-        (PLATE, {}, "cam-1", NOW + 3600, Reason.EXPIRED),
-        (PLATE, FACES, "cam-1", NOW, Reason.NO_GRANT),
-        (template(1), {}, "cam-1", NOW, Reason.NO_GRANT),
-        (template(1), FACES, "cam-1", NOW, None),
-        (template(3), FACES, "cam-1", NOW, Reason.NOT_LISTED),
-        (template(1), {**FACES, "faces": ()}, "cam-1", NOW, Reason.NOT_LISTED),
-        (PLATE, {"scope": "listed"}, "cam-1", NOW, Reason.NOT_LISTED),
-        (PLATE, {"scope": "listed", "plates": (digest(bytes(32)),)}, "cam-1", NOW, None),
-        (PLATE, {"scope": "listed", "plates": (digest(b"x" * 32),)}, "cam-1", NOW, Reason.NOT_LISTED),
+        [b"", {}, bytes(64)], [b"\x40", {}, bytes(64)], [b"\x80", {}, bytes(64)], [b"\xa0", {}, bytes(64)],
+        [0, {}, bytes(64)], [], 7, [b"\xa1\x04\x00", {}, bytes(64)], ["\u0041", {}, bytes(64)],
     ],
-)
-def test_the_gate(seen, changes, camera, now, outcome):
-    decision = gate.decide(seen, Terms(make(**changes)), camera, now)
-    if outcome is None:
-        assert isinstance(decision, Permit)
-        assert decision.seen is seen
-    else:
-        assert decision == Discard(outcome)
+)  # fmt: skip
+def test_signers_of_the_wrong_shape_are_refused(signer):
+    whole = cbor2.loads(document.sign(make(), [AUTHORITY]))
+    for signers in ([signer], whole.value[3] + [signer], signer):
+        whole.value[3] = signers
+        with pytest.raises(GrantError):
+            trust.verify(cbor2.dumps(whole), TRUST)
 
 
-def test_the_gate_names_the_entry_and_the_similarity():
-    decision = gate.decide(template(2), Terms(make(**FACES)), "cam-1", NOW)
-    assert decision.entry == "p-2"
-    assert decision.similarity == pytest.approx(1.0, abs=1e-3)
-
-
-def test_the_store_says_why_nothing_is_reported(tmp_path, caplog):
-    caplog.set_level(logging.WARNING)
-    store = GrantStore(tmp_path, TRUST, "cam-1")
-    assert store.terms(NOW) == []
-    assert "no valid grant" in caplog.text
-    signed = document.sign(make(), [AUTHORITY])
-    (tmp_path / "a.grant").write_bytes(signed[:-1])
-    assert store.terms(NOW) == []
-    assert "a.grant refused" in caplog.text
-    (tmp_path / "a.grant").write_bytes(signed)
-    assert [t.grant.id for t in store.terms(NOW)] == ["plates-1"]
-    assert "in force" in caplog.text
-    store.terms(NOW + 4000)
-    assert "grant plates-1 (plates): grant expired" in caplog.text
-    (tmp_path / "a.grant").unlink()
-    assert store.terms(NOW) == []
+def test_a_revocation_of_the_wrong_shape_is_refused():
+    for changes in ({"serial": 0}, {"reason": "a\nb"}, {"grant": ""}):
+        with pytest.raises(GrantError, match="schema"):
+            document.decode_revocation(document.encode(changed(REVOCATION, **changes)))

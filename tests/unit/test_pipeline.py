@@ -10,6 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from edge import seal
+from edge.clock import Timekeeper, record
+from edge.grant import rotation
 from edge.grant.document import Grant, ListedFace
 from edge.grant.gate import Reason, Terms
 from edge.vision.best_shot import BestShots
@@ -17,8 +19,10 @@ from edge.vision.look import Grid, Look
 from edge.vision.pipeline import Pipeline
 from edge.vision.report import Gate, Seal
 from edge.vision.sources.base import MemorySource
-from edge.vision.track import Tracker
+from edge.vision.track import Track, Tracker
 from edge.vision.values import Box, Detection, FaceTemplate, Kind, PlateText
+from edge.vision.watch import Watched
+from tests.law import Book, Count, FakeClock
 
 START = 1_795_000_000.0
 SIGNING = ec.generate_private_key(ec.SECP256R1())
@@ -76,7 +80,7 @@ class Grants:
         return self.held
 
 
-def run(script, grants, describe, frames=60, wall=START):
+def run(script, grants, describe, frames=60, wall=START, trusted=True):
     numbers = itertools.count(1)
     black = np.zeros((120, 400, 3), np.uint8)
     quality = dict.fromkeys(Kind, lambda crop, points, detection: 50.0)
@@ -88,7 +92,7 @@ def run(script, grants, describe, frames=60, wall=START):
         tracker=Tracker(),
         best_shots=BestShots(quality),
         describe=describe,
-        gate=Gate("cam-1", Grants(*grants)),
+        gate=Gate("cam-1", Grants(*grants), lambda: trusted, Count()),
         seal=Seal("cam-1", 7, seal.Sealer(SIGNING), b"12345678", lambda: next(numbers)),
         sender=sent,
     )
@@ -135,6 +139,67 @@ def test_without_leave_nothing_goes_out_and_the_reason_is_counted(grants, wall, 
     assert dict(pipeline.gate.discarded) == {reason: 1}
 
 
+def test_a_clock_that_is_not_trusted_shuts_the_gate():
+    pipeline, reports = run(PASSING, [grant()], reads("BG123AB"), trusted=False)
+    assert reports == []
+    assert dict(pipeline.gate.discarded) == {Reason.CLOCK: 1}
+
+
+def test_every_decision_is_counted_and_a_new_reason_logged(caplog):
+    caplog.set_level(logging.INFO)
+    pipeline, _ = run(PASSING, [], reads("BG123AB"))
+    assert pipeline.gate._tally == {("seen", "plate"): 1, ("discarded", "no grant"): 1}
+    assert "discarded for the first time since the start: no grant" in caplog.text
+    pipeline, _ = run(PASSING, [grant()], reads("BG123AB"))
+    assert pipeline.gate._tally == {("seen", "plate"): 1, ("reported", "plate"): 1}
+
+
+def test_only_what_tripped_a_trigger_is_reported_and_the_report_names_it():
+    limited = grant(triggers=("wrong-way",))
+    pipeline, reports = run(PASSING, [limited], reads("BG123AB"))
+    assert reports == []
+    assert dict(pipeline.gate.discarded) == {Reason.NOT_TRIGGERED: 1}
+
+    def wrong_way(track, shots):
+        track.tripped.update(("wrong-way", "zone"))
+        return PlateText("BG123AB", 0.99)
+
+    _, (report,) = run(PASSING, [limited], wrong_way)
+    assert report.triggers == ("wrong-way",)
+
+
+def test_what_was_gathered_under_a_grant_is_wiped_with_it():
+    pipeline, _ = run(PASSING, [grant()], reads("BG123AB"))
+    assert pipeline.gate._recent
+    pipeline.gate.forget(grant(id="another"))
+    assert pipeline.gate._recent
+    pipeline.gate.forget(grant())
+    assert not pipeline.gate._recent
+    shots = BestShots(dict.fromkeys(Kind, lambda *_: 50.0))
+    frame = next(iter(MemorySource([np.full((120, 400, 3), 9, np.uint8)])))
+    tracks = [Track(1, Kind.PLATE, plate(50).box, 0.0, 0.0), Track(2, Kind.FACE, face(50).box, 0.0, 0.0)]
+    for track, seen in zip(tracks, (plate(50), face(50)), strict=True):
+        shots.offer(frame, track, seen)
+    (crop,) = (shot.crop for shot in shots._albums[1].shots)
+    shots.forget(Kind.PLATE)
+    assert not crop.any()
+    assert set(shots._albums) == {2}
+
+
+def test_frames_carry_the_right_time_when_the_clock_was_set_after_the_start(tmp_path):
+    ticking, looked = FakeClock(START), []
+    record(tmp_path / "newest", START - 10)
+    keeper = Timekeeper(ticking, tmp_path / "newest", Book())
+    black = np.zeros((4, 4, 3), np.uint8)
+    with Watched(MemorySource([black] * 4, 1.0, wall_start=START), keeper, looked.append) as source:
+        for frame in source:
+            ticking.pass_time(1.0)
+            if frame.index == 1:
+                ticking.now += 3600
+        assert source.delivered == 4
+    assert looked == pytest.approx([START, START + 1, START + 3602, START + 3603], abs=0.01)
+
+
 def test_unsure_is_not_reported_and_counted_once():
     pipeline, reports = run(PASSING, [grant()], reads("BG123AB", 0.5))
     assert reports == []
@@ -150,7 +215,8 @@ def test_only_the_listed_person_is_reported():
         return FACE if track.number == 1 else STRANGER
 
     pipeline, (report,) = run(script, [FACES], describe)
-    assert (report.entry, report.vector, report.model) == ("p-1", FACE.vector.tobytes(), b"12345678")
+    rotated = rotation.rotated(FACE, rotation.matrix(bytes(32)))
+    assert (report.entry, report.vector, report.model) == ("p-1", rotated.vector.tobytes(), b"12345678")
     assert report.similarity == pytest.approx(1.0, abs=1e-3)
     assert dict(pipeline.gate.discarded) == {Reason.NOT_LISTED: 1}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import cbor2
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import records, seal
+from edge.hybrid import HybridPrivateKey
 from edge.records import FaceReport, PlateReport, RecordError
 
 SIGNING = ec.generate_private_key(ec.SECP256R1())
@@ -34,6 +36,63 @@ def test_opens_to_what_was_sealed_within_the_size_promised(report, limit):
     sealed = seal.Sealer(SIGNING).seal(report, RECIPIENT.public_key())
     assert seal.open_sealed(sealed, report.camera, SIGNERS, KEYS) == report
     assert len(sealed) <= limit
+
+
+def test_every_one_of_several_recipients_can_open_it_and_nobody_else():
+    others = [x25519.X25519PrivateKey.generate() for _ in range(3)]
+    for count in (1, 2, 3):
+        sealed = seal.Sealer(SIGNING).seal(FACE, RECIPIENT.public_key(), *(k.public_key() for k in others[:count]))
+        assert len(sealed) <= 480 + 110 * count
+        for key in (RECIPIENT, *others[:count]):
+            assert seal.open_sealed(sealed, FACE.camera, SIGNERS, {seal.key_id(key.public_key()): key}) == FACE
+        stranger = x25519.X25519PrivateKey.generate()
+        with pytest.raises(seal.NotForUs):
+            seal.open_sealed(sealed, FACE.camera, SIGNERS, {seal.key_id(stranger.public_key()): stranger})
+        kid = seal.key_id(RECIPIENT.public_key())  # another key under a known name
+        with pytest.raises(seal.SealError, match="cannot be decrypted"):
+            seal.open_sealed(sealed, FACE.camera, SIGNERS, {kid: stranger})
+
+
+def test_a_hybrid_recipient_can_open_it():
+    key = HybridPrivateKey.generate()
+    sealed = seal.Sealer(SIGNING).seal(FACE, key.public_key())
+    assert len(sealed) <= 480 + 1100
+    kid = seal.key_id(key.public_key())
+    assert seal.open_sealed(sealed, FACE.camera, SIGNERS, {kid: key}) == FACE
+    with pytest.raises(seal.SealError, match="cannot be decrypted"):
+        seal.open_sealed(sealed, FACE.camera, SIGNERS, {kid: HybridPrivateKey.generate()})
+    with pytest.raises(seal.SealError, match="cannot be decrypted"):
+        seal.open_sealed(sealed, FACE.camera, SIGNERS, {kid: RECIPIENT})
+    plain = seal.Sealer(SIGNING).seal(FACE, RECIPIENT.public_key())
+    with pytest.raises(seal.SealError, match="cannot be decrypted"):
+        seal.open_sealed(plain, FACE.camera, SIGNERS, dict.fromkeys(KEYS, key))
+
+
+def test_no_recipient_too_many_or_a_mixture_is_refused():
+    x, hybrid = RECIPIENT.public_key(), HybridPrivateKey.generate().public_key()
+    for recipients in ((), (x,) * 5, (x, hybrid), (hybrid, hybrid)):
+        with pytest.raises(seal.SealError, match="recipients"):
+            seal.Sealer(SIGNING).seal(FACE, *recipients)
+
+
+def test_keys_no_report_can_be_sealed_to_are_refused():
+    hybrid = HybridPrivateKey.generate().public_key()
+    assert seal.public_key(hybrid.raw) == hybrid
+    low = [bytes(32), b"\x01" + bytes(31), bytes(31), b"", hybrid.raw[:-32] + bytes(32), b"\xff" * len(hybrid.raw)]
+    for raw in low:
+        with pytest.raises(ValueError):
+            seal.public_key(raw)
+
+
+def test_names_of_algorithms_and_keys_are_in_the_clear():
+    outer = cbor2.loads(seal.Sealer(SIGNING).seal(PLATE, RECIPIENT.public_key()))
+    assert cbor2.loads(outer.value[0]) == {1: -7, 4: seal.key_id(SIGNING.public_key())}
+    assert cbor2.loads(cbor2.loads(outer.value[2]).value[0]) == {1: 41, 4: seal.key_id(RECIPIENT.public_key())}
+    two = cbor2.loads(seal.Sealer(SIGNING).seal(PLATE, RECIPIENT.public_key(), RECIPIENT.public_key()))
+    several = cbor2.loads(two.value[2])
+    assert several.tag == 96
+    assert [cbor2.loads(entry[0])[1] for entry in several.value[3]] == [49, 49]
+    assert seal.addressees(two.value[2]) == [seal.key_id(RECIPIENT.public_key())] * 2
 
 
 def test_ciphertext_shows_neither_text_nor_camera():
@@ -106,3 +165,11 @@ def test_a_field_of_the_other_kind_is_refused():
         records.decode(cbor2.dumps({**body, 20: bytes(128)}))
     with pytest.raises(RecordError):
         records.decode(cbor2.dumps({**body, 11: 1001}))
+    for lenient in ({11: "12"}, {5: 1.5}, {13: [["A", True]]}, {9: ["x"] * 17}, {2: b"c"}):
+        with pytest.raises(RecordError):
+            records.decode(cbor2.dumps({**body, **lenient}))
+
+
+def test_triggers_are_named_in_the_report():
+    report = msgspec.structs.replace(PLATE, triggers=("wrong-way", "speed"))
+    assert records.decode(records.encode(report)) == report

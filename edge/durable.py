@@ -1,0 +1,43 @@
+"""Files that survive a power cut: either the old content is there or the new one, never half of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Puts ``content`` in place of ``path`` in one step; it is on the medium when this returns. Raises ``OSError``."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _settle(path.parent)
+
+
+def erase(path: Path) -> None:
+    """Overwrites the file with zeros and removes it. Raises ``OSError``; a file that is not there is fine.
+
+    On flash memory the old bytes may survive in cells that are no longer addressed: what must not be read from a
+    stolen medium belongs on an encrypted one.
+    """
+    with suppress(FileNotFoundError):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW), "wb") as file:
+            file.write(bytes(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Makes renames and removals in ``folder`` lasting."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
