@@ -26,7 +26,7 @@ GRANT = Grant(
 @pytest.fixture
 def clock():
     clock = FakeClock()
-    clock.now = NOW // DAY * DAY + 40_000
+    clock.now = NOW // DAY * DAY + DAY + 40_000  # late morning: no midnight near, and after the certificates' start
     return clock
 
 
