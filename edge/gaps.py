@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,7 @@ _STRETCHES = 1024  # holes in one start that it remembers
 _GAPS = 1024  # announcements that an account remembers
 
 Reason = Literal["full", "expired", "corrupt", "conflict", "skipped", "unheard"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
