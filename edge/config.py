@@ -22,8 +22,18 @@ class ConfigError(VidikError):
     """The configuration file cannot be read or says something it may not."""
 
 
+class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where another broker is, for when those before it do not answer."""
+
+    host: str
+    port: Port = 8883
+
+
 class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to."""
+    """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to.
+
+    ``notices`` is where vision puts the signed public card and the head of the audit log.
+    """
 
     camera: CameraId
     host: str
@@ -35,6 +45,14 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     inbox: Path
     spool: Path
     spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 256 << 20
+    notices: Path | None = None
+    fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
+    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60
+    wait_for_subscribers: bool = True
+    settle_seconds: Annotated[float, Meta(ge=0.0, le=600.0)] = 10.0
+    answer_seconds: Annotated[float, Meta(ge=1.0, le=600.0)] = 30.0
+    drain_rate: Annotated[float, Meta(ge=0.0, le=100_000.0)] = 50.0
+    commit_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

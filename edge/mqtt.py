@@ -1,18 +1,18 @@
 """One MQTT connection over mutual TLS that is kept up. The only user of paho.
 
 Speaks MQTT 5, and 3.1.1 to brokers that refuse 5. Every attempt starts from nothing (fresh client, key files
-read again), so a lost connection leaves no state behind and a renewed certificate is picked up by itself.
-Pauses between attempts have full jitter: uniform between zero and a bound that doubles (Brooker, "Exponential
-Backoff And Jitter", 2015), so that many devices do not return at the same moment.
+read again), so a lost connection leaves no state behind and a renewed certificate is picked up by itself. A broker
+may do what it likes: nothing that it sends makes this process end or grow.
 """
 
 from __future__ import annotations
 
-import random
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -21,23 +21,17 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.address import Address
+from edge.mqtt_brokers import LARGEST_PAUSE, Attempt, Broker, Brokers
 
 __all__ = ["Address", "Handler", "Link", "Message"]
 
 KEEPALIVE = 30  # seconds
-LARGEST_PAUSE = 60.0  # seconds between attempts at most
-FIRST_PAUSE = 0.5
-_STEADY_SECONDS = 10.0  # a connection that lasted this long was a success
 _UNSUPPORTED_VERSION = 0x84
-_ANSWER_SECONDS = 10.0  # a broker that has not answered CONNECT by then will not
-_SILENT_REFUSALS = 3  # no answer this often in a row: perhaps it is the version, try the other one
+_CONNECT_SECONDS = 15.0  # for each address of the broker, and again for the TLS handshake
+_ANSWER_SECONDS = 20.0  # a broker that has not answered CONNECT by then will not
 _LARGEST_PACKET = 1 << 20
 _PACKET_IDS = 1 << 16
 _LARGEST_WINDOW = 65_535  # what MQTT assumes when a broker does not say
-_OTHER = {
-    MQTTProtocolVersion.MQTTv5: MQTTProtocolVersion.MQTTv311,
-    MQTTProtocolVersion.MQTTv311: MQTTProtocolVersion.MQTTv5,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,7 @@ class Handler:
 
 
 class Link:
-    """Keeps a connection to one broker. ``name`` is the MQTT client id.
+    """Keeps a connection to one broker, of those at ``address`` in order of preference. ``name`` is the client id.
 
     ``session_seconds``: how long the broker keeps the subscriptions and what comes in for them after a lost
     connection (MQTT 5 only). ``window``: how many unacknowledged messages the broker may send at a time.
@@ -76,7 +70,7 @@ class Link:
 
     def __init__(
         self,
-        address: Address,
+        address: Address | Sequence[Address],
         name: str,
         handler: Handler,
         *,
@@ -84,19 +78,15 @@ class Link:
         session_seconds: int = 0,
         window: int = 200,
         longest_pause: float = LARGEST_PAUSE,
+        keepalive: int = KEEPALIVE,
     ) -> None:
-        self._address = address
+        self._brokers = Brokers([address] if isinstance(address, Address) else address, longest_pause)
         self._name = name
         self._handler = handler
-        self._will = will
+        self.will = will  # for connections to come
         self._session_seconds = session_seconds
         self._window = window
-        self._longest_pause = longest_pause
-        self._version = MQTTProtocolVersion.MQTTv5
-        self._known = False  # the broker knows a session of this process
-        self._refused = False  # the latest answer was a refusal of the version
-        self._silent = 0  # attempts in a row without any answer
-        self._guessed = False  # the version was changed because of silence, not of a refusal
+        self._keepalive = keepalive
         self._generation = 0  # counts attempts to connect
         self._open: _Open | None = None
         self._closing = threading.Event()
@@ -104,7 +94,8 @@ class Link:
 
     def start(self) -> None:
         """Connects in the background. Raises ``AddressError`` at once when keys or certificates are unusable."""
-        self._address.tls()
+        for broker in self._brokers.all:
+            broker.address.tls()
         self._thread.start()
 
     def publish(self, message: Message) -> int | None:
@@ -112,7 +103,7 @@ class Link:
         link = self._open
         if link is None:
             return None
-        sent = link.client.publish(message.topic, message.payload, 1, message.retain, self._properties(message))
+        sent = link.client.publish(message.topic, message.payload, 1, message.retain, _properties(message, link))
         return _number(link.generation, sent.mid) if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def subscribe(self, pattern: str) -> None:
@@ -127,6 +118,14 @@ class Link:
         if link is not None and link.generation == generation and packet_id:
             link.client.ack(packet_id, 1)
 
+    def abandon(self, reason: str, *, useless: bool) -> None:
+        """Ends the present connection for a fresh start; with the next broker if this one was ``useless``.
+
+        Any thread may.
+        """
+        if (link := self._open) is not None:
+            link.attempt.reason, link.attempt.useless, link.attempt.over = reason, useless, True
+
     def close(self, timeout: float, farewell: Message | None = None) -> None:
         """Publishes ``farewell``, disconnects in order (no Last Will), and ends the thread within ``timeout``."""
         until = time.monotonic() + timeout
@@ -134,71 +133,63 @@ class Link:
         if (link := self._open) is not None:
             if farewell is not None:
                 sent = link.client.publish(
-                    farewell.topic, farewell.payload, 1, farewell.retain, self._properties(farewell)
+                    farewell.topic, farewell.payload, 1, farewell.retain, _properties(farewell, link)
                 )
                 with suppress(RuntimeError, ValueError):  # not connected any more
                     sent.wait_for_publish(timeout / 2)
-            link.client.disconnect(properties=self._disconnect_properties())
+            link.client.disconnect(properties=_disconnect_properties(link))
         if self._thread.is_alive():
             self._thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
-        bound = FIRST_PAUSE
         while not self._closing.is_set():
             began = time.monotonic()
-            attempt = self._connect_once()
+            attempt = self._connect_once(self._brokers.current)
             self._open = None
             self._handler.closed(attempt.reason)
-            if self._change_version(attempt):
-                continue  # at once
-            if attempt.answered and time.monotonic() - began > _STEADY_SECONDS:
-                bound = FIRST_PAUSE
-            self._closing.wait(random.uniform(0.0, bound))
-            bound = min(2 * bound, self._longest_pause)
+            self._closing.wait(self._brokers.after(attempt, time.monotonic() - began))
 
-    def _connect_once(self) -> _Attempt:
+    def _connect_once(self, broker: Broker) -> Attempt:
         """Connects and stays until the connection ends, whatever the broker does."""
         self._generation += 1
-        attempt = _Attempt(self._generation)
-        client = self._make_client(attempt)
+        attempt = Attempt(self._generation)
+        client = self._make_client(broker, attempt)
         try:
-            client.tls_set_context(self._address.tls())
-            if self._version == MQTTProtocolVersion.MQTTv5:
-                client.connect(
-                    self._address.host,
-                    self._address.port,
-                    KEEPALIVE,
-                    clean_start=not self._known,
-                    properties=self._connect_properties(),
-                )
-            else:
-                client.connect(self._address.host, self._address.port, KEEPALIVE)
+            address = broker.address
+            client.tls_set_context(address.tls())
+            session: dict[str, Any] = (
+                {"clean_start": not broker.known, "properties": self._connect_properties()}
+                if broker.version == MQTTProtocolVersion.MQTTv5
+                else {}
+            )
+            client.connect(address.host, address.port, self._keepalive, **session)
             attempt.connected = True
             until = time.monotonic() + _ANSWER_SECONDS
-            while client.loop() == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            while client.loop() == MQTTErrorCode.MQTT_ERR_SUCCESS and not attempt.over:
                 if not attempt.answered and time.monotonic() > until:
                     raise TimeoutError("the broker accepts the connection, but does not answer")
+                _check_incoming(client)
         except Exception as error:  # paho lets errors of many types through when a broker sends garbage
             attempt.reason = str(error) or type(error).__name__
         if (left_open := client.socket()) is not None:
             left_open.close()
         return attempt
 
-    def _make_client(self, attempt: _Attempt) -> Client:
-        version5 = self._version == MQTTProtocolVersion.MQTTv5
+    def _make_client(self, broker: Broker, attempt: Attempt) -> Client:
+        version5 = broker.version == MQTTProtocolVersion.MQTTv5
         client = Client(
             CallbackAPIVersion.VERSION2,
             self._name,
             clean_session=None if version5 else True,
-            protocol=self._version,
+            protocol=MQTTProtocolVersion(broker.version),
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        client.connect_timeout = _CONNECT_SECONDS
         client.max_inflight_messages_set(0)  # bounded by the callers of publish
         # with this set, publish only queues and wakes our thread, which does all writing
         client.on_socket_register_write = lambda *_: None
-        if self._will is not None:
-            will = self._will
+        if (will := self.will) is not None:
             client.will_set(will.topic, will.payload, 1, will.retain)
 
         def connected(
@@ -209,8 +200,8 @@ class Link:
             if reason.is_failure:
                 attempt.reason = f"refused: {reason}"
                 return
-            self._known = True
-            self._open = _Open(attempt.generation, client)
+            broker.known = True
+            self._open = _Open(attempt.generation, client, attempt, version5)
             self._handler.opened(5 if version5 else 4, getattr(properties, "ReceiveMaximum", _LARGEST_WINDOW))
 
         def disconnected(_: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: object) -> None:
@@ -233,57 +224,42 @@ class Link:
         properties.MaximumPacketSize = _LARGEST_PACKET
         return properties
 
-    def _disconnect_properties(self) -> Properties | None:
-        if self._version != MQTTProtocolVersion.MQTTv5:
-            return None
-        properties = _new_properties(PacketTypes.DISCONNECT)
-        properties.SessionExpiryInterval = 0  # we do not come back: the broker need not keep anything for us
-        return properties
-
-    def _properties(self, message: Message) -> Properties | None:
-        if self._version != MQTTProtocolVersion.MQTTv5:
-            return None
-        properties = _new_properties(PacketTypes.PUBLISH)
-        if message.expires is not None:
-            properties.MessageExpiryInterval = message.expires
-        if message.content_type is not None:
-            properties.ContentType = message.content_type
-        return properties
-
-    def _change_version(self, attempt: _Attempt) -> bool:
-        """Takes the other protocol version if the broker refused this one. True when that is worth trying at once.
-
-        A broker that says nothing at all may only be in trouble: the version taken because of its silence
-        holds for one connection, since 3.1.1 cannot tell us of lost messages.
-        """
-        if attempt.wrong_version:
-            self._version = _OTHER[self._version]
-            again, self._refused = self._refused, True
-            return not again
-        if attempt.answered:
-            self._silent, self._refused = 0, False
-            if self._guessed:
-                self._version, self._guessed = MQTTProtocolVersion.MQTTv5, False
-        elif attempt.connected:
-            self._silent += 1
-            if self._silent == _SILENT_REFUSALS:
-                self._version, self._guessed, self._silent = _OTHER[self._version], True, 0
-        return False
-
-
-@dataclass(slots=True)
-class _Attempt:
-    generation: int
-    connected: bool = False  # TLS stands and CONNECT is on its way
-    answered: bool = False
-    wrong_version: bool = False
-    reason: str = ""
-
 
 @dataclass(frozen=True, slots=True)
 class _Open:
     generation: int
     client: Client
+    attempt: Attempt
+    version5: bool
+
+
+def _check_incoming(client: Client) -> None:
+    """Raises ``ValueError`` for what no broker that we talk to has reason to send, and what would fill our memory."""
+    # paho takes packets of up to 256 MB, whatever limit CONNECT has stated, and has no public way to look at them
+    incoming = client._in_packet["remaining_length"]  # noqa: SLF001
+    if incoming > _LARGEST_PACKET:
+        raise ValueError(f"the broker sends a packet of {incoming} bytes, more than it may")
+    if client._in_messages:  # noqa: SLF001 - QoS 2: stored until released, and never asked for
+        raise ValueError("the broker sends with a quality of service that nobody has asked for")
+
+
+def _properties(message: Message, link: _Open) -> Properties | None:
+    if not link.version5:
+        return None
+    properties = _new_properties(PacketTypes.PUBLISH)
+    if message.expires is not None:
+        properties.MessageExpiryInterval = message.expires
+    if message.content_type is not None:
+        properties.ContentType = message.content_type
+    return properties
+
+
+def _disconnect_properties(link: _Open) -> Properties | None:
+    if not link.version5:
+        return None
+    properties = _new_properties(PacketTypes.DISCONNECT)
+    properties.SessionExpiryInterval = 0  # we do not come back: the broker need not keep anything for us
+    return properties
 
 
 def _number(generation: int, packet_id: int) -> int:

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge.gaps import Gap
 from edge.listen.client import Connection, Listener
 from edge.listen.opener import Finding, Opened, Rejected, Sealed, Status
 from edge.records import FaceReport, PlateReport, Report
@@ -46,6 +47,8 @@ class Lines:
                 self._warn("A report is sealed to a key that is not held here. Further ones are only counted.")
             case Rejected(camera, channel, reason):
                 self._warn(f"rejected from {plain(camera)}/{channel}: {plain(reason)}")
+            case Gap():
+                self._warn(f"gap of {plain(finding.camera)}: {finding}")
             case Connection(up, detail):
                 self._warn(f"{'connected' if up else 'not connected'}: {plain(detail)}")
 
@@ -85,6 +88,8 @@ class Board:
                 self._rows.append(_texts("", camera, channel, f"REJECTED: {reason}", "", "", style="bold red"))
             case Status(camera, content):
                 self._cameras[camera] = str(content.get("state"))
+            case Gap():
+                self._rows.append(_texts("", finding.camera, "gap", str(finding), "", "", style="bold yellow"))
             case Connection(up, detail):
                 self._connection = Text(plain(detail), style="green" if up else "yellow")
 
@@ -142,4 +147,4 @@ def _name(finding: Finding | Connection) -> str:
 
 
 def _summary(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[name]} {name}" for name in ("opened", "sealed", "rejected") if counts[name])
+    return ", ".join(f"{counts[name]} {name}" for name in ("opened", "sealed", "rejected", "gap") if counts[name])

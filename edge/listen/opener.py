@@ -13,12 +13,13 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import x25519
 
-from edge import seal
+from edge import gaps, seal
 from edge.errors import VidikError
+from edge.gaps import Gap
 from edge.listen.trust import TrustError, check_signer
 from edge.records import Report
 
-CHANNELS = ("plate", "face", "status")
+CHANNELS = ("plate", "face", "status", gaps.CHANNEL)
 _REMEMBERED = 100_000  # report ids, against duplicates
 _CAMERAS = 10_000  # whose signing keys are remembered
 _KEYS = 4  # signing keys of one camera; one that renews has two for a while
@@ -59,7 +60,7 @@ class Status:
     content: dict[str, object]
 
 
-Finding = Opened | Sealed | Rejected | Status
+Finding = Opened | Sealed | Rejected | Status | Gap
 
 
 @dataclass
@@ -84,6 +85,8 @@ class Opener:
         camera, channel = parts[2], parts[3]
         if channel == "status":
             return self._status(camera, payload)
+        if channel == gaps.CHANNEL:
+            return self._gap(camera, payload)
         findings = self._report(camera, channel, payload)
         if findings is not None:
             return findings
@@ -111,6 +114,13 @@ class Opener:
             return [Rejected(camera, "status", f"it carries the signing certificate of {named}")]
         self._learn(camera, key)
         return [Status(camera, content), *self._retry(camera)]
+
+    def _gap(self, camera: str, payload: bytes) -> list[Finding]:
+        try:
+            gap = gaps.decode(payload, camera)
+        except gaps.GapError as error:
+            return [Rejected(camera, gaps.CHANNEL, str(error))]
+        return [] if self._again((gap.id, gap.count, gap.last)) else [gap]
 
     def _retry(self, camera: str) -> list[Finding]:
         findings: list[Finding] = []

@@ -7,6 +7,7 @@ import logging
 import signal
 import ssl
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
@@ -16,10 +17,14 @@ from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.uplink.deliver import Deliver
+from edge.uplink.notices import Notices
+from edge.uplink.pace import Pace
 from edge.uplink.publisher import Publisher
+from edge.uplink.renewal import Renewal
 from edge.uplink.spool import Spool
 
 _FAREWELL_SECONDS = 1.0
+_LOOK_SECONDS = 5.0  # renewed certificates and new notices are looked for this often
 _log = logging.getLogger("vidik.uplink")
 
 
@@ -46,9 +51,18 @@ def run(settings: config.Uplink) -> None:
     certificate = _read(settings.signing_certificate)
     spool = Spool(settings.spool, settings.spool_bytes)
     inbox = Receiver(settings.inbox)
-    address = Address(settings.host, settings.port, settings.ca, settings.certificate, settings.key)
-    publisher = Publisher(settings.camera, _version(), address, certificate, changed=inbox.wake)
-    deliver = Deliver(inbox, spool, publisher)
+    addresses = [
+        Address(host, port, settings.ca, settings.certificate, settings.key)
+        for host, port in [(settings.host, settings.port), *((each.host, each.port) for each in settings.fallback)]
+    ]
+    publisher = Publisher(settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive)
+    pace = Pace(
+        settle=settings.settle_seconds, answer=settings.answer_seconds, drain=settings.drain_rate,
+        commit=settings.commit_seconds, keep_unheard=settings.wait_for_subscribers,
+    )  # fmt: skip
+    notices = None if settings.notices is None else Notices(settings.notices)
+    deliver = Deliver(inbox, spool, publisher, pace, notices=notices)
+    look = _Look(settings, publisher)
     stopping = False
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -63,12 +77,40 @@ def run(settings: config.Uplink) -> None:
         _log.info("started camera=%s broker=%s:%d spool=%d", settings.camera, settings.host, settings.port, len(spool))
         while not stopping:
             deliver.step()
+            look()
         publisher.close(_FAREWELL_SECONDS)
         deliver.finish()
         _log.info("stopped spool=%d", len(spool))
     finally:
         inbox.close()
         spool.close()
+
+
+class _Look:
+    """Has an eye on keys and certificates; once renewed and usable, they are used for a new connection."""
+
+    def __init__(self, settings: config.Uplink, publisher: Publisher) -> None:
+        self._signing, self._publisher = settings.signing_certificate, publisher
+        self._address = Address(settings.host, settings.port, settings.ca, settings.certificate, settings.key)
+        self._files = Renewal([settings.ca, settings.certificate, settings.key, settings.signing_certificate])
+        self._pending = False
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _LOOK_SECONDS
+        self._pending |= self._files.happened()
+        if not self._pending:
+            return
+        try:
+            self._address.tls()
+            self._publisher.certify(_read(self._signing))
+        except VidikError as error:  # half of them are new: a moment later all of them are
+            _log.warning("renewal-incomplete error=%s", error)
+            return
+        self._pending = False
+        self._publisher.abandon("certificates were renewed", useless=False)
 
 
 def _read(path: Path) -> bytes:

@@ -1,7 +1,9 @@
 """The uplink's policy: what goes from the inbox to the spool, from there to the broker, and when.
 
-One thread, one loop. A report is acknowledged to vision once the spool has committed it, and removed from the
-spool once the broker has acknowledged it; whatever happens in between, it is sent again.
+One thread, one loop. A report is acknowledged to vision once the spool has committed it. It leaves the spool once a
+broker has taken it and has then stayed alive for a while on the same connection (``Pace.settle``): a broker writes
+what it holds to its disk only every few seconds, and what a crash of it may have swallowed is sent again. Whatever
+happens in between, a report is rather sent twice than not at all.
 """
 
 from __future__ import annotations
@@ -13,15 +15,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from edge.handover import Arrival, Key
+from edge.uplink.notices import Notice, Notices
+from edge.uplink.pace import Bucket, Pace
 from edge.uplink.publisher import Closed, Event, Opened, Refused, Taken
-from edge.uplink.spool import Spool, SpoolError, Stored
+from edge.uplink.spool import Loss, Spool, SpoolError, Stored
 
 _log = logging.getLogger("vidik.uplink")
 
 _IDLE_SECONDS = 0.5  # the longest wait for something to arrive
-_HOUSEKEEPING_SECONDS = 1.0  # removals and expiry are committed this often at least
+_HOUSEKEEPING_SECONDS = 1.0  # expiry is looked after this often
 _STATUS_SECONDS = 30.0  # the status is renewed this often, if it changed
 _FIRST_HOLD, _LONGEST_HOLD = 0.5, 15.0  # seconds of rest after the broker refused a report
+_TELL_SECONDS = 2.0  # losses are announced this often at most
+_SPOOL_HOLD = 5.0  # and after the spool failed
+_MOST_GATHERED = 256  # reports that wait to share one commit
+_MOST_REMEMBERED = 1 << 16  # reports taken and not removed yet; sending waits beyond that
+What = Key | Loss  # what can be under way
 
 
 class Inbox(Protocol):
@@ -35,11 +44,16 @@ class Inbox(Protocol):
 
 
 class Outlet(Protocol):
-    """What ``Deliver`` needs of a publisher."""
+    """What ``Deliver`` needs of a publisher. ``answered``: when the latest thing was sent that got an answer."""
 
+    @property
+    def answered(self) -> float: ...
     def publish(self, report: Stored, now: float) -> None: ...
+    def tell(self, loss: Loss) -> None: ...
     def announce(self, details: dict[str, Any]) -> None: ...
+    def state(self, notice: Notice) -> None: ...
     def events(self) -> list[Event]: ...
+    def abandon(self, reason: str, *, useless: bool) -> None: ...
 
 
 class Deliver:
@@ -50,18 +64,28 @@ class Deliver:
         inbox: Inbox,
         spool: Spool,
         outlet: Outlet,
+        pace: Pace,
+        *,
+        notices: Notices | None = None,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._inbox, self._spool, self._outlet = inbox, spool, outlet
+        self._inbox, self._spool, self._outlet, self._pace = inbox, spool, outlet, pace
+        self._notices = notices
         self._now, self._clock = now, clock
+        self._gathered: list[Arrival] = []
+        self._commit_at = 0.0
         self._window = 0  # reports that may be under way: none while disconnected
-        self._under_way: set[Key] = set()
+        self._under_way: dict[What, float] = {}  # and when they were sent
+        self._settling: dict[What, float] = {}  # taken by the broker, and when
         self._last: Key | None = None  # the furthest report sent on this connection
+        self._bucket = Bucket(pace.drain, clock())
         self._hold = 0.0  # seconds of rest after the latest refusal, 0 while the broker takes reports
         self._hold_until = 0.0
+        self._next_telling = 0.0
         self._next_housekeeping = 0.0
         self._next_status = 0.0
+        self._asked = 0.0  # when the status was last published
         self._announced: dict[str, Any] = {}
 
     def step(self, longest_wait: float = _IDLE_SECONDS) -> None:
@@ -69,20 +93,34 @@ class Deliver:
         self._take_in(longest_wait)
         for event in self._outlet.events():
             self._react(event)
+        self._settle()
         try:
             self._send()
             self._keep_house()
         except SpoolError as error:
             _log.error("spool-fails error=%s", error)
-            self._hold_until = self._next_housekeeping = self._clock() + _LONGEST_HOLD
+            self._hold_until = self._next_housekeeping = self._clock() + _SPOOL_HOLD
+        if self._window:
+            self._speak()
 
     def finish(self) -> None:
-        """Takes note of what the broker has acknowledged up to now. Call when the outlet is closed."""
-        self._spool.remove(event.key for event in self._outlet.events() if isinstance(event, Taken))
-        self._spool.flush()
+        """Stores what waits to be stored. Call when the outlet is closed; close the spool after it."""
+        self._store()
 
     def _take_in(self, longest_wait: float) -> None:
+        if self._gathered:
+            longest_wait = min(longest_wait, max(0.0, self._commit_at - self._clock()))
+        elif self._pace.drain and self._window and len(self._spool) > len(self._settling) + len(self._under_way):
+            longest_wait = min(longest_wait, 1 / self._pace.drain)
         arrivals = self._inbox.receive(longest_wait)
+        if arrivals and not self._gathered:
+            self._commit_at = self._clock() + self._pace.commit
+        self._gathered += arrivals
+        if self._gathered and (len(self._gathered) >= _MOST_GATHERED or self._clock() >= self._commit_at):
+            self._store()
+
+    def _store(self) -> None:
+        arrivals, self._gathered = self._gathered, []
         if not arrivals:
             return
         try:
@@ -101,22 +139,56 @@ class Deliver:
                 _log.info("connected mqtt=%d window=%d spool=%d", version, window, len(self._spool))
                 self._start_over(window)
                 self._announce()
+                if self._notices is not None:
+                    self._notices.forget()
             case Closed(reason):
                 _log.warning("disconnected reason=%r spool=%d", reason, len(self._spool))
                 self._start_over(0)
-            case Taken(key):
-                self._under_way.discard(key)
-                self._spool.remove([key])
-                self._hold = 0.0
-            case Refused(key):
-                self._under_way.discard(key)
-                self._last = None
-                self._rest(event.reason)
+            case Taken(what):
+                self._taken(what)
+            case Refused(what):
+                self._refused(what, event)
+
+    def _taken(self, what: What) -> None:
+        if self._under_way.pop(what, None) is None:
+            return
+        if self._pace.settle:
+            self._settling[what] = self._clock()
+        else:
+            self._release(what)
+        if not isinstance(what, Loss):
+            self._hold = 0.0
+
+    def _refused(self, what: What, event: Refused) -> None:
+        self._under_way.pop(what, None)
+        if isinstance(what, Loss):
+            self._next_telling = self._clock() + _LONGEST_HOLD
+        elif event.unheard and not self._pace.keep_unheard:
+            self._spool.give_up(what)
+        else:
+            self._last = None
+            self._rest(event.reason)
 
     def _start_over(self, window: int) -> None:
         self._window = window
         self._under_way.clear()
+        self._settling.clear()
         self._last = None
+        self._next_telling = 0.0
+
+    def _settle(self) -> None:
+        """Lets go of what the broker has had for long enough."""
+        due = self._outlet.answered - self._pace.settle
+        while self._settling and next(iter(self._settling.values())) <= due:
+            what = next(iter(self._settling))
+            del self._settling[what]
+            self._release(what)
+
+    def _release(self, what: What) -> None:
+        if isinstance(what, Loss):
+            self._spool.told(what)
+        else:
+            self._spool.remove([what])
 
     def _rest(self, reason: str) -> None:
         if self._clock() < self._hold_until:
@@ -126,30 +198,74 @@ class Deliver:
         _log.warning("refused reason=%r spool=%d", reason, len(self._spool))
 
     def _send(self) -> None:
-        if self._clock() < self._hold_until:
+        clock = self._clock()
+        if clock < self._hold_until or not self._window:
             return
-        window = min(self._window, 1) if self._hold else self._window  # after a refusal, one report is the probe
-        room = window - len(self._under_way)
-        if room <= 0:
+        if clock >= self._next_telling:
+            self._tell(clock)
+        window = 1 if self._hold else self._window  # after a refusal, one report is the probe
+        room = min(window - len(self._under_way), self._bucket.room(clock))
+        if room <= 0 or len(self._settling) + self._spool.removals > _MOST_REMEMBERED:
             return
-        now = self._now()
-        for report in self._spool.after(self._last, room, besides=self._under_way):
-            self._under_way.add(report.key)
+        besides = self._under_way.keys() | self._settling.keys() if self._last is None else self._under_way.keys()
+        now, found = self._now(), self._spool.after(self._last, room, besides=besides)
+        self._bucket.take(len(found))
+        for report in found:
+            self._under_way[report.key] = clock
             self._last = report.key
             self._outlet.publish(report, now)
+
+    def _tell(self, clock: float) -> None:
+        for loss in self._spool.losses:
+            if loss not in self._under_way and loss not in self._settling:
+                self._next_telling = clock + _TELL_SECONDS
+                self._under_way[loss] = clock
+                self._outlet.tell(loss)
 
     def _keep_house(self) -> None:
         now = self._clock()
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + _HOUSEKEEPING_SECONDS
-            self._spool.flush()
-        if self._window and now >= self._next_status and self._details() != self._announced:
+            if self._notices is not None and self._window:
+                for notice in self._notices.news():
+                    self._outlet.state(notice)
+            self._spool.tidy()
+
+    def _speak(self) -> None:
+        """The status, when it is due or as a question to a broker that has been quiet; one without answers is left."""
+        now, answered = self._clock(), self._outlet.answered
+        waiting = next(iter(self._under_way.values()), now)
+        if answered < self._asked:
+            waiting = min(waiting, self._asked)
+        if waiting + self._pace.answer < now:
+            self._outlet.abandon("the broker answers nothing", useless=True)
+            self._start_over(0)
+        elif answered >= self._asked and self._has_news(now):
             self._announce()
+
+    def _has_news(self, now: float) -> bool:
+        if self._settling:
+            due = next(iter(self._settling.values())) + self._pace.settle
+            if self._outlet.answered < due <= now and not self._under_way:
+                return True
+        return now >= self._next_status and self._details() != self._announced
 
     def _announce(self) -> None:
         self._announced = self._details()
+        self._asked = self._clock()
+        self._next_status = self._asked + _STATUS_SECONDS
         self._outlet.announce(self._announced)
-        self._next_status = self._clock() + _STATUS_SECONDS
 
     def _details(self) -> dict[str, Any]:
-        return {"spool": len(self._spool), "dropped": self._spool.dropped, "rejected": self._inbox.rejected}
+        try:
+            sent = self._spool.sent()
+        except SpoolError:
+            sent = []
+        taken = sum(not isinstance(what, Loss) for what in self._settling)
+        return {
+            "spool": max(0, len(self._spool) - taken),
+            "sent": sent,
+            "dropped": self._spool.dropped,
+            "rejected": self._inbox.rejected,
+            "trouble": self._spool.trouble,
+        }

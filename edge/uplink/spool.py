@@ -1,61 +1,54 @@
-"""The durable store of sealed reports on their way to the broker. The only user of SQLite.
+"""The durable store of sealed reports on their way to the broker.
 
-Write-ahead log, every commit flushed to the medium: what ``add`` has returned from survives a power cut.
-Several reports share one commit. Removals wait in memory for the next commit; losing them costs a
-duplicate, which subscribers discard by report id, and saves a flush per report on flash memory.
+What ``add`` has returned from survives a power cut. Several reports share one commit, and removals ride along with
+the next one; losing them costs a duplicate, which subscribers discard by report id, and saves a flush per report on
+flash memory. A damaged file is put aside, what is readable is taken over, and the rest is announced as lost. A full
+or read-only disk makes calls fail until that is over.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
+from edge import durable
 from edge.errors import VidikError
-from edge.handover import Item, Key, Kind
+from edge.gaps import Reason
+from edge.handover import Item, Key
+from edge.uplink import database, row
+from edge.uplink.books import Books
+from edge.uplink.database import Database
+from edge.uplink.losses import Loss, Losses
+from edge.uplink.row import Row, Stored
+from edge.uplink.salvage import Salvage
 
-_ROW_OVERHEAD = 48  # bytes of keys, lengths and page slack that a report costs besides its content
-_SETTINGS = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-PRAGMA secure_delete = ON;
-PRAGMA journal_size_limit = 1048576;
-"""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS report (
-    boot INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL,
-    expires REAL NOT NULL, sealed BLOB NOT NULL,
-    PRIMARY KEY (boot, seq)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS expiry ON report (expires);
-CREATE TABLE IF NOT EXISTS dropped (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
-"""
-_DELETE_ONE = "DELETE FROM report WHERE boot = ? AND seq = ? RETURNING length(sealed)"
-_DELETE_EXPIRED = "DELETE FROM report WHERE expires <= ? RETURNING length(sealed)"
+__all__ = ["Loss", "Spool", "SpoolError", "Stored"]
+
+_log = logging.getLogger("vidik.uplink")
+
+_MANY = 512  # removals that are worth a commit of their own
+_PATIENCE = 60  # calls of tidy until fewer are
+_REOPEN_SECONDS = 5.0  # between attempts to open a file that cannot be opened
+_HEADER = b"SQLite format 3\0"
 _BEFORE_ALL = Key(-1, -1)
+Result = TypeVar("Result")
 
 
 class SpoolError(VidikError):
     """The spool cannot be opened, read or written."""
 
 
-class Stored(NamedTuple):
-    """A report in the spool. ``expires`` is when it must be gone, seconds since the epoch."""
-
-    kind: Kind
-    key: Key
-    expires: float
-    sealed: bytes
-
-
 class Spool:
     """Reports ordered by key, at most ``capacity`` bytes of them, none beyond its retention.
 
-    What is dropped on purpose is counted by reason (``full``, ``expired``, ``conflict``) in the same commit,
-    so that it can be announced. ``now`` gives seconds since the epoch. Use from one thread.
+    What is dropped is counted by reason in the same commit, and stays in ``losses`` until ``told``. ``now`` gives
+    seconds since the epoch. Use from one thread. Raises ``SpoolError`` when the place for the file is unusable for
+    good; a medium that is full, read-only or failing shows in ``trouble`` and in the errors of every call, and the
+    next call tries again.
     """
 
     def __init__(self, path: Path, capacity: int, now: Callable[[], float] = time.time) -> None:
@@ -63,25 +56,44 @@ class Spool:
         self._capacity = capacity
         self._now = now
         self._gone: set[Key] = set()  # taken by the broker, removal not committed yet
-        try:
-            self._database = sqlite3.connect(path, isolation_level=None)
-            path.chmod(0o600)
-            self._database.executescript(_SETTINGS + _SCHEMA)
-            count, size = self._database.execute("SELECT count(*), total(length(sealed)) FROM report").fetchone()
-            dropped = self._database.execute("SELECT reason, count FROM dropped").fetchall()
-        except (sqlite3.Error, OSError) as error:
-            raise SpoolError(f"The spool {path} cannot be opened: {error}. Check disk and permissions.") from error
-        self._count: int = count
-        self._bytes = int(size) + count * _ROW_OVERHEAD
-        self._dropped = Counter[str](dict(dropped))
+        self._lost: dict[Key, Reason] = {}  # found damaged or given up, removal not committed yet
+        self._told: list[Loss] = []
+        self._waited = 0  # calls of tidy since there is something to commit
+        self._books = Books()
+        self._database: Database | None = None
+        self._next_opening = 0.0
+        self.trouble: str | None = None
+        if path.is_dir() or not path.parent.is_dir():
+            raise SpoolError(f"The spool {path} cannot be opened: it is a folder or its folder is missing. Mend that.")
+        with suppress(SpoolError):
+            self._do(lambda _: None)
 
     def __len__(self) -> int:
-        return self._count - len(self._gone)
+        return max(0, self._books.reports - len(self._gone) - len(self._lost))
+
+    @property
+    def removals(self) -> int:
+        """How many removals wait for a commit."""
+        return len(self._gone)
 
     @property
     def dropped(self) -> dict[str, int]:
-        """How many reports were dropped on purpose since the spool was made, by reason."""
-        return {reason: count for reason, count in self._dropped.items() if count}
+        """How many reports were lost since the spool was made, by reason; one of unknown extent counts as 1."""
+        return {reason: count for reason, count in self._books.dropped.items() if count}
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What the world has not been told of yet: at most one for each reason."""
+        return [loss for loss in self._books.losses.pending if loss not in self._told]
+
+    def sent(self) -> list[Key]:
+        """The highest number of each of the latest starts up to which nothing waits here any more."""
+        waiting = self.after(None, 1)
+        known = [Key(*each) for each in sorted(self._books.accepted.items())]
+        if not waiting:
+            return known
+        boot, seq = waiting[0].key
+        return [key for key in known if key.boot < boot] + ([Key(boot, seq - 1)] if seq else [])
 
     def add(self, items: Sequence[Item]) -> None:
         """Commits ``items``; they are safe when this returns. Items that are there already are left alone.
@@ -89,92 +101,186 @@ class Spool:
         Raises ``SpoolError``, and then none of them is stored.
         """
         now = self._now()
-        self._commit(
-            [
-                (*item.key, int(item.kind), now + item.retention, item.sealed)
-                for item in items
-                if item.key not in self._gone  # the broker has it already
-            ]
-        )
+        rows = [row.make(item, now + item.retention) for item in items]
+        self._do(lambda opened: self._commit(opened, rows))
 
-    def after(self, key: Key | None, limit: int, besides: Collection[Key] = ()) -> list[Stored]:
+    def after(self, key: Key | None, limit: int, besides: Container[object] = ()) -> list[Stored]:
         """The next ``limit`` reports beyond ``key``, or from the first one, leaving out ``besides``."""
         found: list[Stored] = []
         position = key or _BEFORE_ALL
         while len(found) < limit:
-            rows = self._read(position, limit)
-            found += (row for row in rows if row.key not in self._gone and row.key not in besides)
+            rows = self._do(lambda opened: opened.read(position, limit))  # noqa: B023 - called at once
+            for each in rows:
+                position = Key(each[0], each[1])
+                if position in self._gone or position in besides or position in self._lost:
+                    continue
+                stored = row.read(each)
+                if stored is None:
+                    _log.error("spool-damaged report=%s", position)
+                    self._lost[position] = "corrupt"
+                else:
+                    found.append(stored)
             if len(rows) < limit:
                 break
-            position = rows[-1].key
         return found[:limit]
 
     def remove(self, keys: Iterable[Key]) -> None:
-        """Forgets reports that the broker has taken; lasting with the next ``add`` or ``flush``."""
+        """Forgets reports that the broker has taken; lasting with the next commit."""
         self._gone.update(keys)
+
+    def give_up(self, key: Key) -> None:
+        """Forgets a report that nobody wants to hear, as lost; lasting with the next commit."""
+        self._lost[key] = "unheard"
+
+    def told(self, loss: Loss) -> None:
+        """Forgets a loss that somebody has been told of, unless it has grown; lasting with the next commit."""
+        self._told.append(loss)
+
+    def tidy(self) -> None:
+        """Call about once a second: commits what has waited long enough, deletes what has outlived its retention."""
+        self._waited = self._waited + 1 if self._gone else 0
+        expired = self._do(lambda opened: opened.has_expired(self._now()))
+        if expired or self._lost or self._told or len(self._gone) >= _MANY or self._waited >= _PATIENCE:
+            self.flush()
 
     def flush(self) -> None:
         """Commits removals and deletes what has outlived its retention. Raises ``SpoolError``."""
-        self._commit([])
+        self._do(lambda opened: self._commit(opened, []))
 
     def close(self) -> None:
-        """Commits what is pending and closes the files."""
-        self.flush()
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._database.close()
-
-    def _commit(self, rows: Sequence[tuple[int, int, int, float, bytes]]) -> None:
-        before = self._count, self._bytes, self._dropped.copy()
+        """Commits what is pending and closes the files; whatever fails then is only logged."""
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            for key in self._gone:
-                self._delete(_DELETE_ONE, *key)
-            for row in rows:
-                self._insert(*row)
-            self._dropped["expired"] += self._delete(_DELETE_EXPIRED, self._now())
-            self._make_room()
-            if self._dropped != before[2]:
-                self._database.executemany("INSERT OR REPLACE INTO dropped VALUES (?, ?)", self._dropped.items())
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._count, self._bytes, self._dropped = before
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise SpoolError(f"The spool {self._path} cannot be written: {error}. Is the disk full?") from error
+            self.flush()
+            self._do(Database.checkpoint)
+        except SpoolError as error:
+            _log.error("spool-fails error=%s", error)
+        self._let_go()
+
+    def _do(self, work: Callable[[Database], Result]) -> Result:
+        """``work`` with the open database; after damage, once more with what could be saved."""
+        try:
+            try:
+                result = work(self._opened())
+            except database.Error as error:
+                if not database.damaged(error):
+                    raise
+                _log.error("spool-damaged error=%s", error)
+                self._put_aside()
+                result = work(self._opened())
+        except (database.Error, OSError) as error:
+            if not database.passing(error):
+                self._let_go()
+            self.trouble = str(error)
+            raise SpoolError(
+                f"The spool {self._path} cannot be used: {error}. Is the disk full, read-only or failing?"
+            ) from error
+        self.trouble = None
+        return result
+
+    def _opened(self) -> Database:
+        if self._database is not None:
+            return self._database
+        if time.monotonic() < self._next_opening:
+            raise OSError(self.trouble or "it could not be opened a moment ago")
+        self._next_opening = time.monotonic() + _REOPEN_SECONDS
+        broken = self._beside(".broken")
+        if self._beside(".broken-wal").exists() and not broken.exists():
+            self._put_aside()  # what a crash interrupted
+        opened = Database(self._path)
+        try:
+            losses = Losses({loss.reason: loss for loss in opened.losses()})
+            self._books = Books.of(*opened.size(), opened.dropped(), losses, opened.accepted())
+            if broken.exists():
+                self._take_over(opened, broken)
+        except BaseException:
+            opened.close()
+            raise
+        self._next_opening = 0.0
+        self._database = opened
+        return opened
+
+    def _put_aside(self) -> None:
+        """Renames the damaged files, the log first: a new database must never find the log of an old one."""
+        self._let_go()
+        self._next_opening = 0.0
+        for end in ("-wal", ""):
+            with suppress(FileNotFoundError):
+                self._beside(end).replace(self._beside(f".broken{end}"))
+        self._beside("-shm").unlink(missing_ok=True)
+
+    def _take_over(self, opened: Database, broken: Path) -> None:
+        """Moves what can be read of the damaged file into this one, notes the rest as lost, and erases the file."""
+        with broken.open("rb") as file:
+            ours = file.read(len(_HEADER)) == _HEADER
+        salvage = Salvage(broken)
+        try:
+            with opened.transaction():
+                for stored in salvage:
+                    self._insert(opened, row.make(Item(stored.kind, stored.key, 1, stored.sealed), stored.expires))
+                self._books.salvaged(salvage, self._now())
+                self._write_books(opened)
+        finally:
+            salvage.close()
+        _log.error("spool-salvaged reports=%d unread=%s", self._books.reports, salvage.unread)
+        if not ours and not self._books.reports:
+            broken.replace(self._beside(".unknown"))  # perhaps it never was a spool: somebody may want it back
+        for end in ("", "-wal"):
+            durable.erase(self._beside(f".broken{end}"))
+        self._beside(".broken-shm").unlink(missing_ok=True)
+
+    def _commit(self, opened: Database, rows: Sequence[Row]) -> None:
+        before, now = self._books, self._now()
+        books = self._books = before.copy()
+        try:
+            with opened.transaction():
+                for key in self._gone:
+                    books.deleted(opened.delete(key))
+                for key, reason in self._lost.items():
+                    if books.deleted(opened.delete(key)):
+                        books.lose(reason, 1, key, key, now)
+                for each in rows:
+                    if Key(each[0], each[1]) not in self._gone:  # otherwise the broker has it already
+                        self._take(opened, each, now)
+                if expired := books.deleted(opened.delete_expired(now)):
+                    books.lose("expired", len(expired), min(expired), max(expired), now)
+                while books.bytes > self._capacity:
+                    (key,) = books.deleted(opened.delete_oldest())
+                    books.lose("full", 1, key, key, now)
+                for loss in self._told:
+                    books.losses.told(loss)
+                self._write_books(opened, before)
+        except BaseException:
+            self._books = before
+            raise
         self._gone.clear()
+        self._lost.clear()
+        self._told.clear()
+        self._waited = 0
 
-    def _insert(self, boot: int, seq: int, kind: int, expires: float, sealed: bytes) -> None:
-        added = self._database.execute(
-            "INSERT INTO report VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", (boot, seq, kind, expires, sealed)
-        )
-        if added.rowcount:
-            self._count += 1
-            self._bytes += len(sealed) + _ROW_OVERHEAD
-            return
-        there = self._database.execute("SELECT sealed FROM report WHERE boot = ? AND seq = ?", (boot, seq)).fetchone()
-        if there != (sealed,):  # not the same report sent again: a camera that reuses its numbers
-            self._dropped["conflict"] += 1
+    def _take(self, opened: Database, new: Row, now: float) -> None:
+        """Stores a report that has just arrived."""
+        key = Key(new[0], new[1])
+        if self._insert(opened, new):
+            self._books.arrived(key, now)
+        elif opened.sealed(key) != new[-1]:  # not the same report sent again: a camera that reuses its numbers
+            self._books.lose("conflict", 1, key, key, now)
 
-    def _delete(self, statement: str, *values: float) -> int:
-        """Deletes reports; returns how many there were."""
-        deleted = self._database.execute(statement, values).fetchall()
-        self._count -= len(deleted)
-        self._bytes -= sum(size + _ROW_OVERHEAD for (size,) in deleted)
-        return len(deleted)
+    def _insert(self, opened: Database, new: Row) -> bool:
+        added = opened.insert(new)
+        if added:
+            self._books.added(len(new[-1]))
+        return added
 
-    def _make_room(self) -> None:
-        """Drops the oldest reports until the rest fits."""
-        while self._bytes > self._capacity:
-            oldest = self._database.execute("SELECT boot, seq FROM report ORDER BY boot, seq LIMIT 1").fetchone()
-            self._dropped["full"] += self._delete(_DELETE_ONE, *oldest)
+    def _write_books(self, opened: Database, before: Books | None = None) -> None:
+        if before is None or self._books.accepted != before.accepted:
+            opened.write_accepted(self._books.accepted)
+        if before is None or self._books.losses.pending != before.losses.pending:
+            opened.write_losses(self._books.losses.pending, self._books.dropped)
 
-    def _read(self, beyond: Key, limit: int) -> list[Stored]:
-        try:
-            rows = self._database.execute(
-                "SELECT kind, boot, seq, expires, sealed FROM report WHERE (boot, seq) > (?, ?) "
-                "ORDER BY boot, seq LIMIT ?",
-                (*beyond, limit),
-            ).fetchall()
-        except sqlite3.Error as error:
-            raise SpoolError(f"The spool {self._path} cannot be read: {error}. Check the disk.") from error
-        return [Stored(Kind(kind), Key(boot, seq), expires, sealed) for kind, boot, seq, expires, sealed in rows]
+    def _let_go(self) -> None:
+        opened, self._database = self._database, None
+        if opened is not None:
+            opened.close()
+
+    def _beside(self, end: str) -> Path:
+        return self._path.with_name(self._path.name + end)

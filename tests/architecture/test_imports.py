@@ -59,7 +59,7 @@ def users(folder, library):
     [
         ("cv2", {"edge/vision/image.py"}),
         ("ai_edge_litert", {"edge/vision/runtime.py"}),
-        ("sqlite3", {"edge/uplink/spool.py"}),
+        ("sqlite3", {"edge/uplink/database.py", "edge/uplink/salvage.py"}),
         ("paho", {"edge/mqtt.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
     ],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 
 from edge.handover import Arrival, Item, Key, Kind
 from edge.uplink.deliver import Deliver
+from edge.uplink.losses import Loss
+from edge.uplink.notices import Notice, Notices
+from edge.uplink.pace import Pace
 from edge.uplink.publisher import Closed, Event, Opened, Refused, Taken
 from edge.uplink.spool import Spool, SpoolError, Stored
 
 NO_SUBSCRIBERS = 0x10
+AT_ONCE = Pace(settle=0, answer=1e9, drain=0, commit=0)
 
 
 class FakeInbox:
@@ -41,8 +46,13 @@ class FakeInbox:
 class FakeOutlet:
     """A broker's side: what was published and not answered yet is in ``under_way``."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.answered = 0.0
         self.under_way: list[Key] = []
+        self.losses: list[Loss] = []
+        self.abandoned: list[str] = []
+        self.notices: list[Notice] = []
         self.published: list[int] = []
         self.statuses: list[dict] = []
         self.happened: list[Event] = []
@@ -51,8 +61,23 @@ class FakeOutlet:
         self.under_way.append(report.key)
         self.published.append(report.key.seq)
 
+    def tell(self, loss: Loss) -> None:
+        self.losses.append(loss)
+
     def announce(self, details: dict) -> None:
         self.statuses.append(details)
+        self.asked = self.clock()
+
+    def state(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def abandon(self, reason: str, *, useless: bool) -> None:
+        assert useless
+        self.abandoned.append(reason)
+
+    def answer(self) -> None:
+        """The broker answers the latest status."""
+        self.answered = self.asked
 
     def events(self) -> list[Event]:
         happened, self.happened = self.happened, []
@@ -69,11 +94,13 @@ class FakeOutlet:
 
 
 class Bench:
-    def __init__(self, folder: Path, capacity: int = 1 << 20) -> None:
+    def __init__(self, folder: Path, capacity: int = 1 << 20, pace: Pace = AT_ONCE) -> None:
         self.time = 1000.0
-        self.inbox, self.outlet = FakeInbox(), FakeOutlet()
+        self.inbox, self.outlet = FakeInbox(), FakeOutlet(lambda: self.time)
         self.spool = Spool(folder / "spool", capacity, lambda: self.time)
-        self.deliver = Deliver(self.inbox, self.spool, self.outlet, lambda: self.time, lambda: self.time)
+        self.deliver = Deliver(
+            self.inbox, self.spool, self.outlet, pace, now=lambda: self.time, clock=lambda: self.time
+        )
 
     def arrive(self, *numbers: int) -> None:
         self.inbox.waiting += (Item(Kind.PLATE, Key(1, seq), 86_400, b"sealed") for seq in numbers)
@@ -218,22 +245,198 @@ def test_rests_grow_while_the_broker_refuses(bench: Bench) -> None:
 def test_the_status_is_announced_on_connection_and_when_it_changed(bench: Bench) -> None:
     bench.outlet.open()
     bench.step()
-    assert bench.outlet.statuses == [{"spool": 0, "dropped": {}, "rejected": 0}]
+    bench.outlet.answer()
+    nothing = {"spool": 0, "sent": [], "dropped": {}, "rejected": 0, "trouble": None}
+    assert bench.outlet.statuses == [nothing]
     bench.step(100)
     assert len(bench.outlet.statuses) == 1
     bench.inbox.rejected = 3
     bench.step(100)
-    assert bench.outlet.statuses[1:] == [{"spool": 0, "dropped": {}, "rejected": 3}]
+    assert bench.outlet.statuses[1:] == [nothing | {"rejected": 3}]
 
 
-def test_finish_notes_what_was_taken_at_the_last_moment(bench: Bench) -> None:
+def test_what_was_taken_before_the_end_does_not_come_again(bench: Bench) -> None:
     bench.arrive(1, 2)
     bench.outlet.open()
     bench.step()
     bench.outlet.take(1)
+    bench.step()
     bench.outlet.happened.append(Closed("goodbye"))
     bench.deliver.finish()
     assert [stored.key.seq for stored in bench.spool.after(None, 9)] == [2]
+
+
+def paced(tmp_path: Path, **changes: object) -> Bench:
+    return Bench(tmp_path, pace=replace(AT_ONCE, **changes))  # type: ignore[arg-type]
+
+
+def test_a_taken_report_stays_until_the_broker_has_lived_on_for_a_while(tmp_path: Path) -> None:
+    bench = paced(tmp_path, settle=10)
+    bench.outlet.open()
+    bench.arrive(1)
+    bench.step()
+    bench.outlet.answer()
+    bench.outlet.take(1)
+    bench.step(1)
+    bench.step(60)  # time alone proves nothing
+    assert len(bench.spool) == 1
+    assert len(bench.outlet.statuses) == 2  # so it asks
+    bench.step(60)
+    assert len(bench.outlet.statuses) == 2  # once
+    bench.outlet.answer()
+    bench.step()
+    assert len(bench.spool) == 0
+    bench.spool.close()
+
+
+def test_what_a_broker_may_have_lost_in_a_crash_is_sent_again(tmp_path: Path) -> None:
+    bench = paced(tmp_path, settle=10)
+    bench.outlet.open()
+    bench.arrive(1, 2)
+    bench.step()
+    bench.outlet.take(1, 2)
+    bench.step(9)
+    bench.outlet.happened.append(Closed("crashed"))
+    bench.step(100)
+    bench.outlet.open()
+    bench.step()
+    assert bench.outlet.published == [1, 2, 1, 2]
+    bench.spool.close()
+
+
+def test_an_answer_counts_from_when_its_question_was_sent(tmp_path: Path) -> None:
+    bench = paced(tmp_path, settle=10)
+    bench.outlet.open()
+    bench.arrive(1)
+    bench.step()
+    bench.outlet.take(1)
+    bench.step(5)
+    bench.outlet.answered = bench.time + 9.9
+    bench.step(50)
+    assert len(bench.spool) == 1
+    bench.outlet.answered = 1000 + 5 + 10.0
+    bench.step()
+    assert len(bench.spool) == 0
+    bench.spool.close()
+
+
+def test_a_broker_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
+    bench = paced(tmp_path, answer=30)
+    bench.outlet.open()
+    bench.step()
+    bench.outlet.answer()
+    bench.arrive(1)
+    bench.step()
+    bench.step(29)
+    assert bench.outlet.abandoned == []
+    bench.step(2)
+    assert bench.outlet.abandoned == ["the broker answers nothing"]
+    bench.spool.close()
+
+
+def test_a_broker_that_does_not_answer_the_status_is_given_up(tmp_path: Path) -> None:
+    bench = paced(tmp_path, answer=30)
+    bench.outlet.open()
+    bench.step()
+    bench.step(31)
+    assert len(bench.outlet.abandoned) == 1
+    bench.spool.close()
+
+
+def test_a_backlog_drains_no_faster_than_allowed(tmp_path: Path) -> None:
+    bench = paced(tmp_path, drain=5)
+    bench.arrive(*range(100))
+    bench.outlet.open(window=50)
+    bench.step()
+    assert len(bench.outlet.published) == 10  # two seconds' worth at once
+    for _ in range(40):
+        bench.step(0.1)
+        bench.outlet.take(*range(100))
+    assert len(bench.outlet.published) == 30
+    bench.spool.close()
+
+
+def test_reports_that_come_together_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = paced(tmp_path, commit=1)
+    commits: list[int] = []
+    add = bench.spool.add
+    monkeypatch.setattr(bench.spool, "add", lambda items: (commits.append(len(items)), add(items)))
+    for seq in range(1, 6):
+        bench.arrive(seq)
+        bench.step(0.2)
+    assert bench.inbox.acknowledged == []
+    bench.step(0.2)
+    assert (commits, bench.inbox.acknowledged) == ([5], [1, 2, 3, 4, 5])
+    bench.arrive(*range(6, 1000))
+    bench.step()
+    assert commits[1:] == [994]  # many do not wait
+    bench.arrive(1000)
+    bench.step()
+    bench.deliver.finish()
+    assert bench.inbox.acknowledged[-1] == 1000
+    bench.spool.close()
+
+
+def test_losses_are_told_until_somebody_has_heard(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, capacity=5 * 100)
+    bench.arrive(*range(1, 10))  # more than fit
+    bench.step()
+    bench.outlet.open()
+    bench.step()
+    (loss,) = bench.outlet.losses
+    assert (loss.reason, loss.count, loss.first, loss.last) == ("full", 1, (1, 1), (1, 1))
+    bench.outlet.happened.append(Refused(loss, NO_SUBSCRIBERS))
+    bench.step()
+    assert bench.outlet.losses == [loss]
+    bench.step(60)
+    assert bench.outlet.losses == [loss, loss]
+    bench.outlet.happened.append(Taken(loss))
+    bench.step()
+    bench.step(60)
+    assert bench.outlet.losses == [loss, loss]
+    assert bench.spool.losses == []
+    bench.spool.close()
+
+
+def test_reports_nobody_subscribes_to_can_be_let_go_and_are_counted(tmp_path: Path) -> None:
+    bench = paced(tmp_path, keep_unheard=False)
+    bench.outlet.open()
+    bench.arrive(1, 2)
+    bench.step()
+    for key in bench.outlet.under_way:
+        bench.outlet.happened.append(Refused(key, NO_SUBSCRIBERS))
+    bench.step()
+    bench.step(5)
+    bench.step()
+    assert len(bench.spool) == 0
+    assert bench.outlet.losses[0].reason == "unheard"
+    assert bench.outlet.losses[0].count == 2
+    bench.spool.close()
+
+
+def test_a_failing_spool_shows_in_the_status(bench: Bench) -> None:
+    bench.outlet.open()
+    bench.step()
+    bench.outlet.answer()
+    bench.spool.trouble = "disk full"
+    bench.spool._opened = lambda: (_ for _ in ()).throw(OSError("disk full"))  # type: ignore[method-assign]
+    bench.step(100)
+    assert bench.outlet.statuses[-1]["trouble"] == "disk full"
+    del bench.spool._opened
+
+
+def test_notices_are_published_when_new_and_after_a_reconnect(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_bytes(b"card")
+    bench = Bench(tmp_path)
+    bench.deliver._notices = Notices(tmp_path)
+    bench.step(2)
+    assert bench.outlet.notices == []
+    for _ in range(2):
+        bench.outlet.open()
+        for _ in range(3):
+            bench.step(2)
+    assert bench.outlet.notices == [Notice("card", "application/jose+json", b"card")] * 2
+    bench.spool.close()
 
 
 moves = st.lists(

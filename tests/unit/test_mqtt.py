@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import mqtt
+from edge import mqtt, mqtt_brokers
 from edge.address import AddressError
 from edge.mqtt import Handler, Link, Message
 from provisioning import pki
@@ -55,7 +55,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(mqtt_brokers, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(mqtt, "_ANSWER_SECONDS", 0.5)
 
 
@@ -98,7 +98,7 @@ def test_a_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1(rig: Rig, impatient:
 
 
 def test_a_broker_that_refuses_every_version_is_not_pestered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "FIRST_PAUSE", 1000.0)  # full jitter: some seconds, almost surely
+    monkeypatch.setattr(mqtt_brokers, "FIRST_PAUSE", 1000.0)  # full jitter: some seconds, almost surely
     with linked(rig, lambda session, version: session.write(REFUSE_VERSION)) as (broker, _, heard):
         wait_for(lambda: len(heard.closes) >= 2)
         time.sleep(0.5)
@@ -138,7 +138,7 @@ def test_a_broker_that_is_not_there_changes_nothing_about_the_version(rig: Rig, 
     link = Link(rig.address(CAMERA, port), CAMERA, heard)
     link.start()
     wait_for(lambda: len(heard.closes) >= 8)
-    object.__setattr__(link._address, "port", broker.port)
+    object.__setattr__(link._brokers.current.address, "port", broker.port)
     wait_for(lambda: heard.opens)
     link.close(2)
     assert heard.opens[0][0] == 5

@@ -104,18 +104,18 @@ def test_a_different_report_under_a_used_number_is_counted(spool: Spool) -> None
 
 
 def test_the_oldest_give_way_when_it_is_full_and_are_counted(tmp_path: Path, clock: Clock) -> None:
-    spool = Spool(tmp_path / "s", 10 * (1000 + 48), clock)
+    spool = Spool(tmp_path / "s", 10 * (1000 + 56), clock)
     spool.add([item(seq, sealed=bytes(1000)) for seq in range(14)])
     assert numbers(spool) == [(1, seq) for seq in range(4, 14)]
     spool.close()
-    again = Spool(tmp_path / "s", 10 * (1000 + 48), clock)
-    again.add([item(20, sealed=bytes(1000))])
+    again = Spool(tmp_path / "s", 10 * (1000 + 56), clock)
+    again.add([item(14, sealed=bytes(1000))])
     assert numbers(again)[0] == (1, 5)
     assert again.dropped == {"full": 5}  # counted over the restart
 
 
 def test_room_is_made_by_removals(tmp_path: Path, clock: Clock) -> None:
-    spool = Spool(tmp_path / "s", 10 * (1000 + 48), clock)
+    spool = Spool(tmp_path / "s", 10 * (1000 + 56), clock)
     for seq in range(0, 100, 5):
         spool.add([item(seq + k, sealed=bytes(1000)) for k in range(5)])
         spool.remove(Key(1, seq + k) for k in range(5))
@@ -148,21 +148,24 @@ def test_only_the_owner_may_read_it(spool: Spool, tmp_path: Path) -> None:
 
 def test_a_full_disk_refuses_the_whole_batch_and_leaves_the_rest_intact(spool: Spool) -> None:
     spool.add([item(1)])
-    pages = spool._database.execute("PRAGMA page_count").fetchone()[0]
-    spool._database.execute(f"PRAGMA max_page_count = {pages + 2}")
+    pages = spool._database._link.execute("PRAGMA page_count").fetchone()[0]
+    spool._database._link.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(SpoolError, match="full"):
         spool.add([item(seq, sealed=bytes(1000)) for seq in range(2, 200)])
     assert numbers(spool) == [(1, 1)]
     assert len(spool) == 1
-    spool._database.execute("PRAGMA max_page_count = 1000000")
+    spool._database._link.execute("PRAGMA max_page_count = 1000000")
     spool.add([item(2)])
     assert numbers(spool) == [(1, 1), (1, 2)]
 
 
-def test_a_file_that_is_no_spool_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_spool_is_kept_aside(tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"not a database" * 100)
-    with pytest.raises(SpoolError, match="cannot be opened"):
-        Spool(tmp_path / "s", CAPACITY)
+    spool = Spool(tmp_path / "s", CAPACITY)
+    spool.add([item(1)])
+    assert numbers(spool) == [(1, 1)]
+    assert (tmp_path / "s.unknown").read_bytes() == b"not a database" * 100
+    spool.close()
 
 
 def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
