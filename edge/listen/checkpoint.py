@@ -98,19 +98,6 @@ class Checkpoint:
         """The signing certificates of ``camera`` (DER), to be checked again: they expire."""
         return [base64.b64decode(text) for text in self._signers.get(camera, ())]
 
-    def holes(self) -> dict[tuple[str, int], list[tuple[int, int]]]:
-        """Numbers that never came, by camera and start: first and last of each hole.
-
-        Only for one who receives everything: a member of a group, or one who cannot open every report, has
-        holes that mean nothing.
-        """
-        return {
-            (camera, boot): ranges.holes
-            for camera, starts in self._seen.items()
-            for boot, ranges in starts.items()
-            if ranges.holes
-        }
-
     def commit(self) -> None:
         """Makes everything noted so far last. Raises ``CheckpointError``."""
         if self._path is None or not any((self._fresh.ids, self._fresh.digests, self._fresh.signers)):
@@ -123,7 +110,9 @@ class Checkpoint:
             os.write(self._file, line)
             os.fdatasync(self._file)
         except OSError as error:
-            raise CheckpointError(f"The checkpoint {self._path} cannot be written: {error}. Make room for it.") from error
+            raise CheckpointError(
+                f"The checkpoint {self._path} cannot be written: {error}. Make room for it, or mend its folder."
+            ) from error
         self._size += len(line)
 
     def close(self) -> None:

@@ -28,13 +28,6 @@ class Ranges:
     def pairs(self) -> list[tuple[int, int]]:
         return list(zip(self._firsts, self._lasts, strict=True))
 
-    @property
-    def holes(self) -> list[tuple[int, int]]:
-        """First and last number of what is missing between the lowest and the highest number held."""
-        return [
-            (last + 1, first - 1) for last, first in zip(self._lasts[:-1], self._firsts[1:], strict=True)
-        ]  # fmt: skip
-
     def add(self, number: int) -> bool:
         """Takes ``number`` in. False when it was there already."""
         at = bisect_right(self._firsts, number) - 1
