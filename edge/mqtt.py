@@ -66,6 +66,7 @@ class Link:
 
     ``session_seconds``: how long the broker keeps the subscriptions and what comes in for them after a lost
     connection (MQTT 5 only). ``window``: how many unacknowledged messages the broker may send at a time.
+    ``resume``: the session is to outlive this process, and is taken up where an earlier one of this name left it.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Link:
         window: int = 200,
         longest_pause: float = LARGEST_PAUSE,
         keepalive: int = KEEPALIVE,
+        resume: bool = False,
     ) -> None:
         self._brokers = Brokers([address] if isinstance(address, Address) else address, longest_pause)
         self._name = name
@@ -87,6 +89,7 @@ class Link:
         self._session_seconds = session_seconds
         self._window = window
         self._keepalive = keepalive
+        self._resume = resume
         self._generation = 0  # counts attempts to connect
         self._open: _Open | None = None
         self._closing = threading.Event()
@@ -106,10 +109,10 @@ class Link:
         sent = link.client.publish(message.topic, message.payload, 1, message.retain, _properties(message, link))
         return _number(link.generation, sent.mid) if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
-    def subscribe(self, pattern: str) -> None:
-        """Asks for everything that matches ``pattern``, QoS 1. Call it from ``Handler.opened``."""
+    def subscribe(self, pattern: str, qos: int = 1) -> None:
+        """Asks for everything that matches ``pattern``. Call it from ``Handler.opened``."""
         if (link := self._open) is not None:
-            link.client.subscribe(pattern, 1)
+            link.client.subscribe(pattern, qos)
 
     def acknowledge(self, number: int) -> None:
         """Tells the broker that a received message has been dealt with."""
@@ -137,7 +140,9 @@ class Link:
                 )
                 with suppress(RuntimeError, ValueError):  # not connected any more
                     sent.wait_for_publish(timeout / 2)
-            link.client.disconnect(properties=_disconnect_properties(link))
+            link.client.disconnect(
+                properties=_disconnect_properties(link, self._session_seconds if self._resume else 0)
+            )
         if self._thread.is_alive():
             self._thread.join(max(0.0, until - time.monotonic()))
 
@@ -158,7 +163,7 @@ class Link:
             address = broker.address
             client.tls_set_context(address.tls())
             session: dict[str, Any] = (
-                {"clean_start": not broker.known, "properties": self._connect_properties()}
+                {"clean_start": not (broker.known or self._resume), "properties": self._connect_properties()}
                 if broker.version == MQTTProtocolVersion.MQTTv5
                 else {}
             )
@@ -180,7 +185,7 @@ class Link:
         client = Client(
             CallbackAPIVersion.VERSION2,
             self._name,
-            clean_session=None if version5 else True,
+            clean_session=None if version5 else not self._resume,
             protocol=MQTTProtocolVersion(broker.version),
             reconnect_on_failure=False,
             manual_ack=True,
@@ -254,11 +259,11 @@ def _properties(message: Message, link: _Open) -> Properties | None:
     return properties
 
 
-def _disconnect_properties(link: _Open) -> Properties | None:
+def _disconnect_properties(link: _Open, session_seconds: int) -> Properties | None:
     if not link.version5:
         return None
     properties = _new_properties(PacketTypes.DISCONNECT)
-    properties.SessionExpiryInterval = 0  # we do not come back: the broker need not keep anything for us
+    properties.SessionExpiryInterval = session_seconds  # 0: we do not come back, nothing need be kept for us
     return properties
 
 

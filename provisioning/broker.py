@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +27,6 @@ from provisioning import pki
 CAMERA_WRITES = ("plate", "face", "status", "card", "audit", "gap")
 CAMERA_READS = ("grant", "config")
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
-_START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 
 
@@ -59,7 +59,8 @@ class Broker(Protocol):
 class Settings:
     """``folder`` holds the broker's configuration, log and stored messages; the other paths are PEM files.
 
-    ``subscribers``: the common names that may read all cameras. ``port``: 0 takes a free one.
+    ``subscribers``: the common names that may read all cameras. ``cameras``: the common names of the cameras,
+    which only RabbitMQ and NATS need to know; the others apply one pattern to all. ``port``: 0 takes a free one.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class Settings:
     key: Path
     subscribers: Sequence[str] = ("subscriber",)
     port: int = 0
+    cameras: Sequence[str] = ()
 
 
 def choose(settings: Settings) -> Broker:
@@ -80,8 +82,11 @@ def mosquitto() -> str | None:
     return shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 
-class _Process:
-    """What both brokers share: one child process that listens on one port."""
+class ChildBroker:
+    """What the brokers share: one child process that listens on one port."""
+
+    start_seconds = 15.0
+    mqtt5 = False
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -94,7 +99,7 @@ class _Process:
 
     def start(self) -> None:
         self._settings.folder.mkdir(parents=True, exist_ok=True)
-        self._port = self._port or _free_port()
+        self._port = self._port or free_port()
         self._run(self._prepare())
 
     def stop(self) -> None:
@@ -111,14 +116,18 @@ class _Process:
         """Writes the configuration; returns the command."""
         raise NotImplementedError
 
+    def _environment(self) -> dict[str, str] | None:
+        """The child's environment; None for our own."""
+        return None
+
     def _run(self, command: list[str]) -> None:
         log = self._settings.folder / "broker.log"
         with log.open("ab") as output:
             # a session of its own: Ctrl-C at the terminal is for whoever supervises us, who stops us last
             self._process = subprocess.Popen(
-                command, cwd=_PROJECT, stdout=output, stderr=output, start_new_session=True
+                command, cwd=_PROJECT, stdout=output, stderr=output, start_new_session=True, env=self._environment()
             )
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + self.start_seconds
         while time.monotonic() < until and self._process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self._port)) == 0:
@@ -131,15 +140,16 @@ class _Process:
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(how)
+        with suppress(ProcessLookupError):  # to all of its session: some brokers are started by a script
+            os.killpg(process.pid, how)
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-class Mosquitto(_Process):
+class Mosquitto(ChildBroker):
     """Mosquitto 2, MQTT 5 and 3.1.1, sessions and retained messages kept in the folder."""
 
     mqtt5 = True
@@ -181,7 +191,7 @@ log_type notice
 """
 
 
-class Embedded(_Process):
+class Embedded(ChildBroker):
     """amqtt in a process of its own: MQTT 3.1.1 only, nothing kept over a restart. For trying things out."""
 
     mqtt5 = False
@@ -205,7 +215,8 @@ def access_rules(subscribers: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -46,8 +46,9 @@ class Rig:
     @property
     def broker_settings(self) -> Settings:
         return Settings(
-            self.folder / "broker", self.folder / "ca.pem", self.folder / "broker.pem", self.folder / "broker.key"
-        )
+            self.folder / "broker", self.folder / "ca.pem", self.folder / "broker.pem", self.folder / "broker.key",
+            cameras=(CAMERA, "cam-2"),
+        )  # fmt: skip
 
     @property
     def inbox(self) -> Path:

@@ -1,17 +1,23 @@
-"""Receives from a broker. ``Listener`` is an iterator of findings::
+"""Receives from a broker. ``Listener`` gives out findings, one by one or in batches::
 
-    with Listener(address, ca, keys) as findings:
-        for finding in findings:
+    with Listener(address, ca, keys) as listener:
+        for finding in listener:
             ...
 
-A message is acknowledged to the broker when the next finding is asked for, so that a subscriber which dies
-while it deals with one gets it again. A lost connection comes back by itself.
+    with Listener(address, ca, keys, name="archive-1", state=Path("archive-1.state")) as listener:
+        for batch in listener.batches():
+            sink.write(batch)
+
+What was given out counts as dealt with when the next is asked for: then it goes into the checkpoint, and after that
+it is acknowledged to the broker. So a subscriber that dies at any moment gets again what it had not finished, and a
+sink may see that, but nothing else, twice. A lost connection comes back by itself.
 """
 
 from __future__ import annotations
 
 import queue
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +31,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from edge import seal
 from edge.address import Address
 from edge.errors import VidikError
+from edge.listen.checkpoint import Checkpoint
 from edge.listen.opener import CHANNELS, Finding, Opener
 from edge.mqtt import Handler, Link
 
-_WINDOW = 200  # messages that the broker may have under way to us
-_QUEUE = 1_000  # messages that wait for the consumer, before the connection is made to wait
+WINDOW = 2_000  # messages that the broker may have under way to us; more than may wait for their signer
+_TICK = 1.0  # seconds after which an idle listener looks after what waits
 _SESSION_SECONDS = 300  # the broker keeps what comes in while we reconnect
+_RESUMED_SECONDS = 7 * 86400  # and, for a subscriber with a name, while it does not run
 _LONGEST_PAUSE = 5.0  # seconds between attempts to connect
+_SHARED = ("plate", "face", "gap")  # what a group shares; every member needs every camera's status
 
 
 class KeyFileError(VidikError):
@@ -54,20 +63,44 @@ class _Message:
 
 
 class Listener(Handler):
-    """Subscribes to the reports and statuses of all cameras, or of one.
+    """Subscribes to reports, gaps and statuses of all cameras, or of one.
 
     ``ca`` is the deployment's CA, ``keys`` the recipient's private keys by key id (see ``read_keys``).
+
+    ``name``, unique among the subscribers of a broker, makes the broker keep what comes in while this one does not
+    run, for a week at most. ``state`` is the file of the checkpoint; it goes with a name. ``group``: subscribers
+    that give the same one share the reports among them, each getting a part (MQTT 5 brokers, and Mosquitto, EMQX
+    and HiveMQ under 3.1.1 as well). Raises ``CheckpointError``.
     """
 
     def __init__(
-        self, address: Address, ca: x509.Certificate, keys: Mapping[bytes, x25519.X25519PrivateKey], camera: str = "+"
+        self,
+        address: Address,
+        ca: x509.Certificate,
+        keys: Mapping[bytes, x25519.X25519PrivateKey],
+        camera: str = "+",
+        *,
+        name: str = "",
+        state: Path | None = None,
+        group: str = "",
+        window: int = WINDOW,
     ) -> None:
-        self.opener = Opener(ca, keys)
+        self.checkpoint = Checkpoint(state)
+        self.opener = Opener(ca, keys, self.checkpoint)
         self._camera = camera
-        self._queue: queue.Queue[_Message | Connection | None] = queue.Queue(_QUEUE)
-        name = f"listen-{secrets.token_hex(6)}"
+        self._group = group
+        self._window = window
+        # holds all that may be under way, so that the broker is slowed down by its window and not by this queue,
+        # which would hold up the status that reports wait for
+        self._queue: queue.Queue[_Message | Connection | None] = queue.Queue(2 * window)
         self._link = Link(
-            address, name, self, session_seconds=_SESSION_SECONDS, window=_WINDOW, longest_pause=_LONGEST_PAUSE
+            address,
+            name or f"listen-{secrets.token_hex(6)}",
+            self,
+            session_seconds=_RESUMED_SECONDS if name else _SESSION_SECONDS,
+            window=window,
+            longest_pause=_LONGEST_PAUSE,
+            resume=bool(name),
         )
 
     def __enter__(self) -> Self:
@@ -78,22 +111,43 @@ class Listener(Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._link.close(timeout=1.0)
+        self.checkpoint.close()
 
     def __iter__(self) -> Iterator[Finding | Connection]:
-        while (message := self._queue.get()) is not None:
-            if isinstance(message, Connection):
-                yield message
-                continue
-            yield from self.opener.take(message.topic, message.payload)
-            self._link.acknowledge(message.number)
+        for batch in self.batches(most=1, wait=0.0):
+            yield from batch
+
+    def batches(self, most: int = 500, wait: float = 1.0) -> Iterator[list[Finding | Connection]]:
+        """What has come in, about ``most`` findings at a time, but no later than ``wait`` seconds after the first."""
+        going_on = True
+        while going_on:
+            batch, going_on = self._collect(most, wait)
+            if batch:
+                yield batch
+            self.done()
+
+    def done(self) -> None:
+        """Everything given out so far is dealt with. Called by itself when the next is asked for.
+
+        Raises ``CheckpointError``.
+        """
+        self.checkpoint.commit()
+        settled, self.opener.settled = self.opener.settled, []
+        for number in settled:
+            self._link.acknowledge(number)
 
     def stop(self) -> None:
         """Ends the iteration; any thread may call it."""
         self._queue.put(None)
 
     def opened(self, version: int, _: int) -> None:
+        shared = f"$share/{self._group}/" if self._group else ""
         for channel in CHANNELS:
-            self._link.subscribe(f"vidik/v1/{self._camera}/{channel}")
+            topic = f"vidik/v1/{self._camera}/{channel}"
+            if channel in _SHARED:
+                self._link.subscribe(shared + topic)
+            else:  # QoS 0: outside of the window, so that it arrives even when all of that waits for it
+                self._link.subscribe(topic, qos=0)
         self._put(Connection(True, f"MQTT {5 if version == 5 else '3.1.1'}"))
 
     def closed(self, reason: str) -> None:
@@ -101,6 +155,25 @@ class Listener(Handler):
 
     def received(self, topic: str, payload: bytes, number: int, _: bool) -> None:
         self._put(_Message(topic, payload, number))
+
+    def _collect(self, most: int, wait: float) -> tuple[list[Finding | Connection], bool]:
+        """The next findings, perhaps none; and whether more may come."""
+        batch: list[Finding | Connection] = []
+        until = time.monotonic() + _TICK
+        while len(batch) < most:
+            try:
+                message = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return batch + self.opener.give_up(), True
+            if message is None:
+                return batch, False
+            if not batch:
+                until = time.monotonic() + wait
+            if isinstance(message, Connection):
+                batch.append(message)
+            else:
+                batch += self.opener.take(message.topic, message.payload, message.number)
+        return batch, True
 
     def _put(self, message: _Message | Connection) -> None:
         self._queue.put(message)  # waits for a slow consumer: that is how the broker learns to

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import time
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 from cryptography import x509
@@ -16,14 +19,16 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from edge import gaps, seal
 from edge.errors import VidikError
 from edge.gaps import Gap
+from edge.listen.checkpoint import Checkpoint, Id
 from edge.listen.trust import TrustError, check_signer
 from edge.records import Report
 
 CHANNELS = ("plate", "face", "status", gaps.CHANNEL)
-_REMEMBERED = 100_000  # report ids, against duplicates
-_CAMERAS = 10_000  # whose signing keys are remembered
+_CAMERAS = 10_000  # whose signing keys are kept at hand
 _KEYS = 4  # signing keys of one camera; one that renews has two for a while
 _WAITING = 1_000  # reports whose signer is not known yet
+_WAITING_SECONDS = 300.0  # how long such a report waits at most
+_NO_SIGNER = "its signer never became known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +68,65 @@ class Status:
 Finding = Opened | Sealed | Rejected | Status | Gap
 
 
+class _Waiting(NamedTuple):
+    """A report whose signer is not known yet. ``until``: when it is given up (monotonic seconds)."""
+
+    camera: str
+    channel: str
+    payload: bytes
+    number: int
+    until: float
+
+
 @dataclass
 class Opener:
     """Turns messages into findings; no network. Memory is bounded, however much arrives.
 
-    ``ca`` must have issued the signing certificates; ``keys`` are the recipient's private keys by key id.
+    ``ca`` must have issued the signing certificates; ``keys`` are the recipient's private keys by key id;
+    ``checkpoint`` remembers what was here before. ``settled`` collects the numbers of the messages that need
+    nothing any more but that their findings are dealt with.
     """
 
     ca: x509.Certificate
     keys: Mapping[bytes, x25519.X25519PrivateKey]
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    clock: Callable[[], float] = time.monotonic
     duplicates: int = 0
+    settled: list[int] = field(default_factory=list)
     _signers: OrderedDict[str, dict[bytes, seal.SignerKey]] = field(default_factory=OrderedDict)
-    _seen: OrderedDict[object, None] = field(default_factory=OrderedDict)
-    _waiting: deque[tuple[str, str, bytes]] = field(default_factory=deque)
+    _waiting: deque[_Waiting] = field(default_factory=deque)
 
-    def take(self, topic: str, payload: bytes) -> list[Finding]:
-        """What the message says. A report whose signer is not known yet waits for the camera's status."""
+    def take(self, topic: str, payload: bytes, number: int = 0) -> list[Finding]:
+        """What the message ``number`` says. A report whose signer is not known yet waits for the camera's status."""
         parts = topic.split("/")
         if len(parts) != 4 or parts[3] not in CHANNELS:
+            self.settled.append(number)
             return []
         camera, channel = parts[2], parts[3]
-        if channel == "status":
-            return self._status(camera, payload)
-        if channel == gaps.CHANNEL:
-            return self._gap(camera, payload)
-        findings = self._report(camera, channel, payload)
+        findings = self._make_of(camera, channel, payload)
         if findings is not None:
+            self.settled.append(number)
             return findings
-        self._waiting.append((camera, channel, payload))
-        if len(self._waiting) <= _WAITING:
-            return []
-        camera, channel, _ = self._waiting.popleft()
-        return [Rejected(camera, channel, "its signer never became known")]
+        self._waiting.append(_Waiting(camera, channel, payload, number, self.clock() + _WAITING_SECONDS))
+        return self.give_up()
+
+    def give_up(self) -> list[Finding]:
+        """Rejects reports that have waited for their signer for too long, or are too many."""
+        findings: list[Finding] = []
+        while self._waiting and (len(self._waiting) > _WAITING or self._waiting[0].until < self.clock()):
+            waited = self._waiting.popleft()
+            self.settled.append(waited.number)
+            findings.append(Rejected(waited.camera, waited.channel, _NO_SIGNER))
+        return findings
+
+    def _make_of(self, camera: str, channel: str, payload: bytes) -> list[Finding] | None:
+        match channel:
+            case "status":
+                return self._status(camera, payload)
+            case gaps.CHANNEL:
+                return self._gap(camera, payload)
+            case _:
+                return self._report(camera, channel, payload)
 
     @property
     def waiting(self) -> int:
@@ -113,6 +145,7 @@ class Opener:
         if named != camera:
             return [Rejected(camera, "status", f"it carries the signing certificate of {named}")]
         self._learn(camera, key)
+        self.checkpoint.learn(camera, der)
         return [Status(camera, content), *self._retry(camera)]
 
     def _gap(self, camera: str, payload: bytes) -> list[Finding]:
@@ -120,16 +153,17 @@ class Opener:
             gap = gaps.decode(payload, camera)
         except gaps.GapError as error:
             return [Rejected(camera, gaps.CHANNEL, str(error))]
-        return [] if self._again((gap.id, gap.count, gap.last)) else [gap]
+        return [] if self._again(hashlib.sha256(payload).digest()) else [gap]
 
     def _retry(self, camera: str) -> list[Finding]:
         findings: list[Finding] = []
         for _ in range(len(self._waiting)):
             waiting = self._waiting.popleft()
-            found = self._report(*waiting) if waiting[0] == camera else None
+            found = self._report(camera, waiting.channel, waiting.payload) if waiting.camera == camera else None
             if found is None:
                 self._waiting.append(waiting)
             else:
+                self.settled.append(waiting.number)
                 findings += found
         return findings
 
@@ -141,24 +175,31 @@ class Opener:
         if len(self._signers) > _CAMERAS:
             self._signers.popitem(last=False)
 
+    def _known_signers(self, camera: str) -> Mapping[bytes, seal.SignerKey]:
+        """The keys of ``camera``, also those that the checkpoint remembers, if their certificates still hold."""
+        if camera not in self._signers:
+            for der in self.checkpoint.certificates(camera):
+                with suppress(TrustError):
+                    named, key = check_signer(der, self.ca)
+                    if named == camera:
+                        self._learn(camera, key)
+        return self._signers.get(camera, {})
+
     def _report(self, camera: str, channel: str, payload: bytes) -> list[Finding] | None:
         """The finding in a report, nothing for a duplicate, or None when its signer is not known."""
         try:
-            report = seal.open_sealed(payload, camera, self._signers.get(camera, {}), self.keys)
+            report = seal.open_sealed(payload, camera, self._known_signers(camera), self.keys)
         except seal.UnknownSigner:
             return None
         except seal.NotForUs:
             return [] if self._again(hashlib.sha256(payload).digest()) else [Sealed(camera, channel, len(payload))]
         except VidikError as error:
             return [Rejected(camera, channel, str(error))]
-        return [] if self._again((report.camera, report.boot, report.seq)) else [Opened(report, len(payload))]
+        again = self._again(Id(report.camera, report.boot, report.seq))
+        return [] if again else [Opened(report, len(payload))]
 
-    def _again(self, identity: object) -> bool:
+    def _again(self, identity: Id | bytes) -> bool:
         """Whether ``identity`` was here before; remembers it."""
-        known = identity in self._seen
+        known = not self.checkpoint.note(identity)
         self.duplicates += known
-        self._seen[identity] = None
-        self._seen.move_to_end(identity)
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
         return known

@@ -8,72 +8,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from edge.handover import Key, Kind
 from edge.listen.opener import Opened, Status
-from edge.mqtt import Handler, Link, Message
+from edge.mqtt import Message
 from edge.uplink.publisher import Event, Publisher, Refused, Taken
 from edge.uplink.publisher import Opened as Connected
 from edge.uplink.spool import Stored
 from provisioning import pki
 from provisioning.broker import Broker, BrokerError, Embedded, Mosquitto, choose, mosquitto
+from tests.client import Client
 from tests.rig import CAMERA, Rig, wait_for
 
 BROKERS = {"mosquitto": Mosquitto, "embedded": Embedded}
-
-
-class Client(Handler):
-    """Any client: subscribes to ``patterns``, keeps what it hears."""
-
-    def __init__(
-        self, rig: Rig, port: int, certificate: str, *patterns: str, name: str = "", **options: object
-    ) -> None:
-        self.link = Link(rig.address(certificate, port), name or certificate, self, **options)  # type: ignore[arg-type]
-        self.patterns = patterns
-        self.versions: list[int] = []
-        self.closes: list[str] = []
-        self.answers: dict[int, int] = {}
-        self.messages: list[tuple[str, bytes]] = []
-        self.retained: list[str] = []
-
-    def __enter__(self) -> Self:
-        self.link.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.link.close(2)
-
-    def opened(self, version: int, window: int) -> None:
-        for pattern in self.patterns:
-            self.link.subscribe(pattern)
-        self.versions.append(version)
-
-    def closed(self, reason: str) -> None:
-        self.closes.append(reason)
-
-    def acknowledged(self, number: int, code: int) -> None:
-        self.answers[number] = code
-
-    def received(self, topic: str, payload: bytes, number: int, retained: bool) -> None:
-        self.messages.append((topic, payload))
-        if retained:
-            self.retained.append(topic)
-        self.link.acknowledge(number)
-
-    def connected(self) -> Client:
-        wait_for(lambda: self.versions)
-        return self
-
-    def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
-        number = self.link.publish(Message(topic, payload, retain))
-        assert number is not None
-        return number
-
-    def has(self, topic: str, payload: bytes) -> bool:
-        return (topic, payload) in self.messages
 
 
 @pytest.fixture(scope="module", params=sorted(BROKERS))
@@ -111,40 +60,6 @@ def subscriber(rig: Rig, broker: Broker, clients: ExitStack) -> Client:
 
 def test_it_speaks_the_version_it_says(subscriber: Client, broker: Broker) -> None:
     assert subscriber.versions == [5 if broker.mqtt5 else 4]
-
-
-def test_a_camera_may_write_its_own_topics_only(
-    rig: Rig, broker: Broker, subscriber: Client, clients: ExitStack
-) -> None:
-    camera = clients.enter_context(Client(rig, broker.port, CAMERA)).connected()
-    forbidden = ["vidik/v1/cam-2/plate", "vidik/v1/cam-2/status", "vidik/v1/cam-1/grant", "vidik/v1/cam-1/x",
-                 "vidik/v1/cam-1", "vidik/v1/cam-1/plate/x", "vidik/v1/subscriber/plate", "other"]  # fmt: skip
-    for topic in forbidden:
-        camera.publish(topic, b"forbidden")
-    for channel in ("plate", "face", "status", "card", "audit", "gap"):
-        camera.publish(f"vidik/v1/cam-1/{channel}", channel.encode())
-    wait_for(lambda: subscriber.has("vidik/v1/cam-1/gap", b"gap"))
-    assert {payload for _, payload in subscriber.messages if not payload.startswith(b"{")} == {
-        b"plate", b"face", b"status", b"card", b"audit", b"gap",
-    }  # fmt: skip
-
-
-def test_a_camera_hears_nothing_of_others(rig: Rig, broker: Broker, subscriber: Client, clients: ExitStack) -> None:
-    patterns = [
-        "#",
-        "vidik/v1/#",
-        "vidik/v1/+/#",
-        "vidik/v1/+/plate",
-        "vidik/v1/cam-1/plate",
-        "$share/g/vidik/v1/+/plate",
-    ]
-    curious = clients.enter_context(Client(rig, broker.port, "cam-2", *patterns)).connected()
-    camera = clients.enter_context(Client(rig, broker.port, CAMERA)).connected()
-    camera.publish("vidik/v1/cam-1/plate", b"secret")
-    wait_for(lambda: subscriber.has("vidik/v1/cam-1/plate", b"secret"))
-    curious.publish("vidik/v1/cam-2/plate", b"after it")
-    wait_for(lambda: subscriber.has("vidik/v1/cam-2/plate", b"after it"))
-    assert [message for message in curious.messages if message[0].startswith("vidik/v1/cam-1")] == []
 
 
 def test_a_subscriber_may_not_write(rig: Rig, broker: Broker, subscriber: Client, clients: ExitStack) -> None:

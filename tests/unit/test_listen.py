@@ -145,14 +145,10 @@ def test_a_report_is_shown_once_however_often_it_comes(rig: Rig, opener: Opener)
     assert opener.duplicates == 5
 
 
-def test_memory_of_report_ids_and_cameras_is_bounded(rig: Rig, opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opener_module, "_REMEMBERED", 10)
+def test_memory_of_cameras_is_bounded(rig: Rig, opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opener_module, "_CAMERAS", 1)
     monkeypatch.setattr(opener_module, "_KEYS", 2)
     opener.take(STATUS_TOPIC, status(rig))
-    for seq in range(30):
-        opener.take(PLATE_TOPIC, rig.sealed(seq))
-    assert len(opener._seen) == 10
     key = pki.load(rig.folder, "cam-2-signing").key.public_key()
     for name in ("a", "b", "c"):
         opener._learn(name, key)

@@ -1,0 +1,160 @@
+"""A camera's certificate opens its own subtree and nothing else, on every broker that claims to see to it.
+
+RabbitMQ and NATS take minutes, so they are tested by ``make test-brokers`` only.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from edge.mqtt import Message
+from provisioning import pki
+from provisioning.broker import CAMERA_WRITES, Broker, Embedded, Mosquitto, Settings, mosquitto
+from provisioning.nats import NatsCluster, nats_server
+from provisioning.rabbitmq import RabbitMq, rabbitmq
+from tests.client import Client
+from tests.rig import CAMERA, Rig, wait_for
+
+BROKERS: dict[str, tuple[Callable[[Settings], Broker], Callable[[], str | None]]] = {
+    "mosquitto": (Mosquitto, mosquitto),
+    "embedded": (Embedded, lambda: "always"),
+}
+if os.environ.get("VIDIK_TEST_BROKERS"):
+    BROKERS |= {"rabbitmq": (RabbitMq, rabbitmq), "nats": (NatsCluster, nats_server)}
+
+FOREIGN_TOPICS = [
+    "vidik/v1/cam-2/plate", "vidik/v1/cam-2/status", "vidik/v1/cam-2/grant", "vidik/v1/cam-1/grant",
+    "vidik/v1/cam-1/config", "vidik/v1/cam-1/x", "vidik/v1/cam-1", "vidik/v1/cam-1/plate/x", "vidik/v1/cam-10/plate",
+    "vidik/v1/subscriber/plate", "vidik/v1/+", "vidik/v2/cam-1/plate", "vidik/v1/cam-1x/plate", "other",
+]  # fmt: skip
+FOREIGN_PATTERNS = [
+    "#", "+/#", "vidik/#", "vidik/v1/#", "vidik/v1/+/#", "vidik/v1/+/plate", "vidik/v1/cam-1/plate", "vidik/v1/cam-1/#",
+    "vidik/v1/cam-1/status", "vidik/v1/cam-1/grant", "vidik/+/cam-1/plate", "$share/g/vidik/v1/+/plate",
+    "$share/g/vidik/v1/cam-1/plate", "vidik/v1/cam-2/plate", "vidik/v1/cam-2/#", "vidik/v1/+/grant",
+]  # fmt: skip
+SECRETS = {channel: f"secret {channel}".encode() for channel in CAMERA_WRITES}
+
+
+@pytest.fixture(scope="module", params=sorted(BROKERS))
+def broker(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Broker]:
+    make, installed = BROKERS[request.param]
+    if installed() is None:
+        warnings.warn(f"{request.param} is not installed: access to it was not tested", stacklevel=1)
+        pytest.skip(f"needs {request.param}")
+    made = make(rig.broker_settings)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    return Rig(tmp_path_factory.mktemp("access"))
+
+
+@pytest.fixture
+def subscriber(rig: Rig, broker: Broker) -> Iterator[Client]:
+    with Client(rig, broker.port, "subscriber", "vidik/v1/#", longest_pause=0.5) as client:
+        yield client.connected()
+
+
+@contextmanager
+def camera(rig: Rig, broker: Broker, name: str, *patterns: str) -> Iterator[Client]:
+    with Client(rig, broker.port, name, *patterns, longest_pause=0.5) as client:
+        yield client.connected()
+
+
+def published(client: Client, topic: str, payload: bytes, retain: bool = False) -> None:
+    """Publishes until it is acknowledged, whatever the broker does to the connection meanwhile."""
+
+    def taken() -> bool:
+        number = client.link.publish(Message(topic, payload, retain))
+        until = time.monotonic() + 2
+        while number is not None and time.monotonic() < until:
+            if number in client.answers:
+                return True
+            time.sleep(0.01)
+        return False
+
+    wait_for(taken, 60)
+
+
+def test_a_camera_publishes_in_its_own_subtree_only(rig: Rig, broker: Broker, subscriber: Client) -> None:
+    for topic in FOREIGN_TOPICS:
+        with camera(rig, broker, CAMERA) as client:
+            if "+" not in topic:
+                client.link.publish(Message(topic, b"forbidden"))
+                client.link.publish(Message(topic, b"forbidden", retain=True))
+            published(client, "vidik/v1/cam-1/gap", topic.encode())
+    for channel, secret in SECRETS.items():
+        with camera(rig, broker, CAMERA) as client:
+            published(client, f"vidik/v1/cam-1/{channel}", secret)
+    wait_for(lambda: all(subscriber.has(f"vidik/v1/cam-1/{channel}", secret) for channel, secret in SECRETS.items()))
+    wait_for(lambda: all(subscriber.has("vidik/v1/cam-1/gap", topic.encode()) for topic in FOREIGN_TOPICS))
+    assert b"forbidden" not in {payload for _, payload in subscriber.messages}
+    with Client(rig, broker.port, "subscriber", "vidik/v1/#", name="late") as late:  # nor was any of it retained
+        with camera(rig, broker, CAMERA) as client:
+            late.connected()
+            published(client, "vidik/v1/cam-1/gap", b"the end")
+        wait_for(lambda: late.has("vidik/v1/cam-1/gap", b"the end"))
+        assert b"forbidden" not in {payload for _, payload in late.messages}
+
+
+def test_a_will_does_not_reach_further_than_its_camera(rig: Rig, broker: Broker, subscriber: Client) -> None:
+    intruder = Client(rig, broker.port, CAMERA, will=Message("vidik/v1/cam-2/status", b"forbidden"), longest_pause=0.5)
+    with intruder:
+        wait_for(lambda: intruder.versions or len(intruder.closes) > 4)
+        if (link := intruder.link._open) is not None:
+            link.client.socket().close()  # type: ignore[union-attr]
+        with camera(rig, broker, "cam-2") as client:
+            published(client, "vidik/v1/cam-2/gap", b"after the will")
+    wait_for(lambda: subscriber.has("vidik/v1/cam-2/gap", b"after the will"))
+    time.sleep(1)
+    assert b"forbidden" not in {payload for _, payload in subscriber.messages}
+
+
+def test_a_camera_hears_nothing_from_outside_its_subtree(rig: Rig, broker: Broker, subscriber: Client) -> None:
+    with camera(rig, broker, CAMERA) as speaker:
+        published(speaker, "vidik/v1/cam-1/status", b"retained", retain=True)
+        for i, pattern in enumerate(FOREIGN_PATTERNS):
+            with camera(rig, broker, "cam-2", pattern) as curious:
+                mark = str(i).encode()
+                for channel, secret in SECRETS.items():
+                    published(speaker, f"vidik/v1/cam-1/{channel}", secret + mark)
+                wait_for(lambda mark=mark: subscriber.has("vidik/v1/cam-1/gap", SECRETS["gap"] + mark))  # type: ignore[misc]
+                published(curious, "vidik/v1/cam-2/gap", b"after it")
+                assert [topic for topic, _ in curious.messages if "cam-2" not in topic] == [], pattern
+
+
+def test_a_camera_reads_no_reports_at_all(rig: Rig, broker: Broker) -> None:
+    with camera(rig, broker, CAMERA, "vidik/v1/cam-1/plate") as curious:
+        published(curious, "vidik/v1/cam-1/plate", b"my own")
+        published(curious, "vidik/v1/cam-1/face", b"my own")
+        assert curious.messages == []
+
+
+@pytest.mark.parametrize("certificate", ["stranger", f"{CAMERA}-signing"])
+def test_certificates_of_another_ca_or_purpose_do_not_get_in(rig: Rig, broker: Broker, certificate: str) -> None:
+    pki.issue_connection(pki.make_ca("Other"), CAMERA).save(rig.folder, "stranger")
+    with Client(rig, broker.port, certificate, name=CAMERA, longest_pause=0.2) as client:
+        wait_for(lambda: len(client.closes) > 3, 60)
+        assert client.versions == []
+
+
+def test_a_camera_cannot_push_another_one_out(rig: Rig, broker: Broker, request: pytest.FixtureRequest) -> None:
+    kind = request.node.callspec.params["broker"]
+    if kind != "embedded":
+        pytest.skip("a client id is free to choose on this broker: see docs/brokers.md")
+    with camera(rig, broker, "cam-2") as client:
+        with Client(rig, broker.port, CAMERA, name="cam-2", longest_pause=0.2) as intruder:
+            wait_for(lambda: len(intruder.closes) > 3)
+            assert intruder.versions == []
+        assert len(client.versions) == 1
+
+
