@@ -218,7 +218,7 @@ def test_a_trigger_after_the_best_shot_is_reported_at_once_and_once(trip):
     (report,) = reports
     assert report.trigger.value == pytest.approx(trip, abs=0.1)
     assert pipeline.gate.reported[Kind.PLATE] == 1
-    assert pipeline.sender.frames[0] / 15 == pytest.approx(max(trip, 2.2), abs=0.8)  # the best shot is waited for, nothing else
+    assert pipeline.sender.frames[0] / 15 == pytest.approx(max(trip, 2.2), abs=0.8)  # the best shot is awaited
 
 
 def test_one_object_one_report_a_grant_whether_it_trips_before_or_after():

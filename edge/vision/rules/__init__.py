@@ -53,8 +53,8 @@ class Rules:
         self._end({track.number for track in live})
         for track in live:
             if track.last == frame.monotonic:
-                x, y = track.box.centre
-                size = max(track.box.width, track.box.height)
+                x, y = map(float, track.box.centre)  # detectors speak float32, in which times would not fit
+                size = float(max(track.box.width, track.box.height))
                 self._see(track, Sighting(frame.monotonic, frame.wall, x, y, size))
 
     def _see(self, track: Track, now: Sighting) -> None:

@@ -78,11 +78,11 @@ class _Edge:
     def __init__(self) -> None:
         self.latch = Latch()
         self._last: tuple[Sighting, float] | None = None
-        self._before: Sighting | None = None  # the last sighting on the side of the latch's state
+        self._before: Sighting | None = None  # the last sighting that was certainly on the latch's side
         self._cut: tuple[float, float, Point] | None = None  # when (time, wall) and where the edge was last passed
 
     def follow(self, now: Sighting, distance: float) -> Sighting | None:
-        """When the latch turns from one side to the other: the last sighting on the old side."""
+        """When the latch turns from one side to the other: the last sighting that was certainly on the old side."""
         if self._last is not None and (self._last[1] < 0) != (distance < 0):
             before, was = self._last
             share = was / (was - distance)
@@ -94,7 +94,7 @@ class _Edge:
         self._last = now, distance
         old, before_it = self.latch.state, self._before
         turned = self.latch.see(distance, _MARGIN * now.size)
-        if distance * self.latch.state > 0:
+        if distance * self.latch.state >= _MARGIN * now.size:
             self._before = now
         return before_it if turned and old else None
 
