@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
@@ -69,7 +70,8 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``grants`` is where people put documents by hand, ``incoming`` where the uplink does; ``state`` keeps what must
     survive a restart: start counter, newest time, record of grants, audit log; ``notices`` is where the signed public
-    card and the head of the audit log are put for the uplink (by default: in ``state``).
+    card and the head of the audit log are put for the uplink (by default: in ``state``). ``privacy`` are polygons,
+    in fractions of the frame, that no model may see.
     """
 
     camera: CameraId
@@ -84,6 +86,12 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     pace: bool = False
     look: Look = Look()
+    privacy: Annotated[tuple[Polygon, ...], Meta(max_length=32)] = ()
+    behaviour: Behaviour = Behaviour()
+
+    def __post_init__(self) -> None:
+        for number, polygon in enumerate(self.privacy, 1):
+            check_polygon(f"privacy zone {number}", polygon)
 
 
 Table = TypeVar("Table", Uplink, Vision)

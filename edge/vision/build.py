@@ -37,7 +37,9 @@ from edge.vision.pipeline import Pipeline
 from edge.vision.plate_detector import PlateDetector
 from edge.vision.plate_quality import plate_quality
 from edge.vision.plate_reader import PlateReader
+from edge.vision.privacy import PrivacyZones
 from edge.vision.report import Gate, Seal
+from edge.vision.rules import Rules
 from edge.vision.runtime import Entry, manifest, models_dir
 from edge.vision.track import Tracker
 from edge.vision.values import Kind
@@ -107,9 +109,11 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
     source = sources.open_source(settings.source, wall_start=clock.wall(), pace=settings.pace)
     pipeline = Pipeline(
         camera=Watched(source, keeper, watch),
+        blank=PrivacyZones(settings.privacy),
         look=look(settings.look),
         detect=detect(),
         tracker=Tracker(),
+        rules=Rules(settings.behaviour),
         best_shots=shots,
         describe=describe(),
         gate=gate,

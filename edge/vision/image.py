@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 # Read by OpenCV while it loads. Decoders' complaints only repeat what our errors and counters say.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -69,6 +70,16 @@ def warp_quad(pixels: Pixels, corners: Floats, width: int, height: int) -> Pixel
     matrix = cv2.getPerspectiveTransform(np.ascontiguousarray(corners, np.float32), target)
     out = cv2.warpPerspective(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
+
+
+def blank(pixels: Pixels, polygons: Sequence[NDArray[np.int32]]) -> None:
+    """Makes everything in ``polygons`` (corners ``(n, 2)`` in pixels), edges and a pixel around included, black.
+
+    In place: ``pixels`` must be contiguous and writeable.
+    """
+    for polygon in polygons:  # one by one: where polygons of one call overlap, OpenCV leaves a hole
+        cv2.fillPoly(pixels, [polygon], (0, 0, 0))
+        cv2.polylines(pixels, [polygon], isClosed=True, color=(0, 0, 0), thickness=3)
 
 
 def sharpness(pixels: NDArray[np.uint8]) -> float:
