@@ -106,8 +106,16 @@ class Capture:
     states or implies by its duration (0 for a device).
     """
 
-    def __init__(self, path: str, device: bool = False) -> None:
+    def __init__(self, path: str, device: bool = False, size: tuple[int, int] | None = None, fps: float = 0) -> None:
+        """``size`` (width, height) and ``fps`` are wishes that a device fulfils as well as it can."""
         self._capture = cv2.VideoCapture(path, cv2.CAP_V4L2 if device else cv2.CAP_FFMPEG)
+        if size is not None:
+            # few cameras send 1080p raw through USB
+            self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+        if fps:
+            self._capture.set(cv2.CAP_PROP_FPS, fps)
         self.opened: bool = self._capture.isOpened()
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.announced = 0 if device else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -186,6 +194,11 @@ def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def from_i420(planes: Pixels, width: int, height: int) -> Pixels:
-    """Planar YUV 4:2:0 (I420) ``uint8 (height * 3 / 2, stride)`` to BGR ``(height, width, 3)``."""
-    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)[:height, :width], np.uint8)
+def from_i420(planes: Pixels) -> Pixels:
+    """Planar YUV 4:2:0 (I420), ``uint8 (height * 3 / 2, width)``, both sides even, to BGR ``(height, width, 3)``."""
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+
+def from_nv12(planes: Pixels) -> Pixels:
+    """As ``from_i420``, for semi-planar YUV 4:2:0 (NV12)."""
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_NV12), np.uint8)
