@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -46,6 +46,40 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     cover_seconds: Annotated[float, Meta(gt=0.0, le=60.0)] = 0.7
 
 
+class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a camera is to be set. ``None`` leaves it to the camera.
+
+    ``exposure_us`` is the time of exposure in microseconds, ``gain`` the analogue gain, ``focus`` the lens position in
+    dioptres (0: infinity); a Raspberry Pi camera without ``focus`` keeps focusing by itself if it can.
+    """
+
+    width: Annotated[int, Meta(ge=320, le=4096, multiple_of=4)] = 1920
+    height: Annotated[int, Meta(ge=240, le=4096, multiple_of=4)] = 1080
+    fps: Annotated[float, Meta(ge=1.0, le=120.0)] = 15.0
+    exposure_us: Annotated[int, Meta(ge=10, le=1_000_000)] | None = None
+    gain: Annotated[float, Meta(ge=1.0, le=64.0)] | None = None
+    focus: Annotated[float, Meta(ge=0.0, le=32.0)] | None = None
+
+
+class Accelerator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What runs the models. ``threads``: of the processor, for models and for detectors side by side.
+
+    ``library`` is the driver of ``kind`` ``edge-tpu`` or ``gpu`` (a TensorFlow Lite delegate).
+    """
+
+    kind: Literal["cpu", "edge-tpu", "gpu"] = "cpu"
+    threads: Annotated[int, Meta(ge=1, le=16)] = 1
+    library: str = ""
+
+
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the camera link needs: the network camera's address, and the socket where vision takes its video."""
+
+    url: Annotated[str, Meta(pattern=r"\Artsps?://[^\s\"'!]+\Z", description="rtsp:// or rtsps://")]
+    socket: Path
+    latency_ms: Annotated[int, Meta(ge=0, le=5000)] = 200
+
+
 class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the vision process needs. ``source`` is a video file, a folder of images, or a device path.
 
@@ -66,10 +100,12 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     pace: bool = False
     look: Look = Look()
+    lens: Camera = Camera()
+    accelerator: Accelerator = Accelerator()
 
 
-Table = TypeVar("Table", Uplink, Vision)
-_TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision"}
+Table = TypeVar("Table", Uplink, Vision, Link)
+_TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision", Link: "link"}
 
 
 def load(path: Path, table: type[Table]) -> Table:

@@ -156,7 +156,7 @@ def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
         return interpreters().load_delegate(library, dict(options or {}))
     except (OSError, ValueError, RuntimeError) as error:
         cause = str(error) or "it found no device, or has no access to it"
-        raise ModelError(f"The accelerator's library {library} does not work: {cause}. Models run on the CPU.") from error
+        raise ModelError(f"The accelerator's library {library} does not work: {cause}.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def read(take: Callable[[int], bytearray]) -> Form | Buffer | None:
     Raises ``ProtocolError``.
     """
     version, minor, _, kind, length, stamp, _ = _HEADER.unpack(take(_HEADER.size))
-    if (version, minor) != (1, 0) or not 0 < kind or length > _LARGEST or (_CAPS < kind < _OTHER):
+    if (version, minor) != (1, 0) or not kind > 0 or length > _LARGEST or (_CAPS < kind < _OTHER):
         raise ProtocolError("the pipeline wrote something that is not the GStreamer Data Protocol")
     body = take(length)
     if kind == _BUFFER:

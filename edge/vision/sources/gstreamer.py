@@ -8,6 +8,7 @@ YUV, with the time stamps of the pipeline's clock, which live elements take from
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shlex
 import shutil
@@ -27,8 +28,8 @@ from edge.vision.sources.live import CameraLost, Picture
 from edge.vision.values import Pixels
 
 LAUNCH = "gst-launch-1.0"
-_TAIL = "! videoconvert ! video/x-raw,format=I420 ! gdppay ! fdsink sync=false fd=1"
-_FROM_LINK = "fdsrc fd=0 ! gdpdepay ! decodebin"
+_TAIL = "! videoconvert ! video/x-raw,format=I420 ! gdppay ! fdsink sync=false fd="
+_FROM_LINK = "fdsrc fd=0 ! matroskademux ! decodebin"
 _PIPE = 1 << 20  # bytes that the pipe holds: fewer switches between the processes a picture
 _CONNECT = 2.0  # seconds
 
@@ -47,6 +48,7 @@ class GstCamera:
         self._link = link
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
+        self._pictures: io.FileIO | None = None
         self._form: Form | None = None
 
     def open(self) -> None:
@@ -56,14 +58,19 @@ class GstCamera:
         self._form = None
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process that writes it
         # GStreamer's words about its elements; it never writes pictures there
-        arguments = [program, "-q", *shlex.split(f"{self._pipeline} {_TAIL}")]
         with self._input() as given:
-            self._process = subprocess.Popen(
-                arguments, stdin=given, stdout=subprocess.PIPE, stderr=self._complaints, bufsize=0
-            )
-        assert self._process.stdout is not None  # asked for above
+            reading, writing = os.pipe()  # not its standard output: gst-launch talks there
+            self._pictures = io.FileIO(reading)
+            arguments = [program, "-q", *shlex.split(f"{self._pipeline} {_TAIL}{writing}")]
+            try:
+                self._process = subprocess.Popen(
+                    arguments, stdin=given.fileno(), stdout=self._complaints, stderr=self._complaints,
+                    pass_fds=[writing],
+                )  # fmt: skip
+            finally:
+                os.close(writing)
         with suppress(OSError):  # more than the system allows an ordinary user: the default does too
-            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+            fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, _PIPE)
 
     def _input(self) -> socket.socket | IO[bytes]:
         if self._link is None:
@@ -92,14 +99,14 @@ class GstCamera:
                 return None if pixels is None else Picture(pixels, message.stamp)
 
     def _take(self, count: int) -> bytearray:
-        process = self._process
-        if process is None or process.stdout is None:
+        process, pictures = self._process, self._pictures
+        if process is None or pictures is None:
             raise CameraLost(f"{self.name} was closed.")
         data = bytearray(count)
         view, got = memoryview(data), 0
         try:
             while got < count:
-                more = os.readv(process.stdout.fileno(), [view[got:]])
+                more = pictures.readinto(view[got:])
                 if not more:
                     raise CameraLost(f"{self.name} ended: {self._cause(process)}")
                 got += more
@@ -121,9 +128,7 @@ class GstCamera:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            process.wait()  # the pipe breaks with it, so a reading thread ends by itself
 
 
 def to_bgr(data: bytearray, form: Form) -> Pixels | None:

@@ -148,11 +148,12 @@ class LiveSource(Source):
     """Frames of ``camera``, for as long as nobody closes the source.
 
     Frame times follow the sensor's clock; after a new start they go on with the time that has passed meanwhile.
-    ``idle`` is called at least every second while no frame comes. ``rest`` and the clock are for tests.
+    ``idle`` is called several times a second while no frame comes. ``stall`` is after how many seconds without a
+    picture the camera counts as stalled; by default 30 intervals, and at least 2 seconds.
     """
 
     def __init__(
-        self, camera: Camera, wall_start: float = 0.0, idle: Callable[[], None] = lambda: None,
+        self, camera: Camera, wall_start: float = 0.0, idle: Callable[[], None] = lambda: None, *,
         clock: Callable[[], float] = time.monotonic, first_rest: float = _FIRST_REST, stall: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__(wall_start)

@@ -65,7 +65,7 @@ def verdict(minutes: list[float], mib: list[float], files: list[int]) -> dict[st
 
 
 def _other_side(folder: Path, clip: str, ready: Any) -> None:
-    """In a process of its own, so that its memory does not count: a deployment, then an inbox that takes all reports."""
+    """In a process of its own, whose memory does not count: a deployment, then an inbox that takes all reports."""
     from edge.handover import Receiver  # noqa: PLC0415
     from provisioning import deployment  # noqa: PLC0415
     from provisioning.demo.cli import clip_people  # noqa: PLC0415
@@ -110,7 +110,7 @@ def soak(
             if now >= every * len(times):
                 times.append(now / 60)
                 mib.append(_resident())
-                files.append(len(os.listdir("/proc/self/fd")))
+                files.append(len(list(Path("/proc/self/fd").iterdir())))
         reported = sum(pipeline.gate.reported.values())
         pipeline.sender.close()
         pipeline.camera.close()
