@@ -20,8 +20,8 @@ from edge import config
 from edge.vision.sources import Camera, camera_of
 from edge.vision.sources.gstreamer import GstCamera
 from edge.vision.sources.picamera import PiCamera
-from tests.rig import ROOT, environment, wait_for
 
+ROOT = Path(__file__).parent.parent
 TEST_PICTURE = "videotestsrc is-live=true ! video/x-raw,width=128,height=96,framerate=15/1"
 SYSTEM_PYTHON = "/usr/bin/python3"  # has GStreamer's bindings where Debian's packages are installed
 SERVER_PACKAGES = (
@@ -84,6 +84,8 @@ def needs_rtsp() -> None:
 @contextmanager
 def linked(folder: Path, server: Rtsp) -> Iterator[Camera]:
     """The real camera link process between ``server`` and a camera."""
+    from tests.rig import environment, wait_for
+
     path = folder / "camera.toml"
     path.write_text(f'[link]\nurl = "rtsp://127.0.0.1:{server.port}/camera"\nsocket = "link"\n', encoding="utf-8")
     with (folder / "link.log").open("wb") as log:
@@ -120,7 +122,7 @@ def picamera(folder: Path) -> Iterator[Camera]:
     """
     if importlib.util.find_spec("picamera2") is None or importlib.util.find_spec("libcamera") is None:
         skip("picamera2 and libcamera's Python bindings are not installed: make test-picamera brings them")
-    if importlib.util.find_spec("pykms") is None:
+    if "pykms" not in sys.modules and importlib.util.find_spec("pykms") is None:
         sys.modules.setdefault("pykms", types.SimpleNamespace(PixelFormat=mock.MagicMock()))  # type: ignore[arg-type]
     import picamera2
     from picamera2.allocators import LibcameraAllocator
