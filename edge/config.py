@@ -5,6 +5,7 @@ Each process reads only its own table. Paths in the file are relative to the fil
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -72,6 +73,13 @@ class Accelerator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     library: str = ""
 
 
+class Thermal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From which temperature on, in degrees Celsius, less is done; ``zones`` is where the kernel shows temperatures."""
+
+    hot: Annotated[float, Meta(ge=30.0, le=120.0)] = 78.0
+    zones: Path = Path("/sys/class/thermal")
+
+
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the camera link needs: the network camera's address, and the socket where vision takes its video."""
 
@@ -102,6 +110,7 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     look: Look = Look()
     lens: Camera = Camera()
     accelerator: Accelerator = Accelerator()
+    thermal: Thermal = Thermal()
 
 
 Table = TypeVar("Table", Uplink, Vision, Link)
@@ -127,3 +136,18 @@ def load(path: Path, table: type[Table]) -> Table:
         return msgspec.convert(parsed[name], table, dec_hook=decode)
     except msgspec.ValidationError as error:
         raise ConfigError(f"In {path}, table [{name}]: {error}. Mend the value and start again.") from error
+
+
+def notices_of(path: Path) -> Path:
+    """Where the vision process states its health, even if the configuration ``path`` is otherwise broken: what it
+    says, as far as it can be read, or a folder ``state`` beside it."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    vision = text.partition("[vision]")[2]
+    for name in ("notices", "state"):
+        found = re.search(rf"""^{name}\s*=\s*["']([^"'\n]+)["']""", vision, re.MULTILINE)
+        if found:
+            return path.parent / found.group(1)
+    return path.parent / "state"

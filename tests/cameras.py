@@ -117,8 +117,8 @@ def picamera(folder: Path) -> Iterator[Camera]:
     """The real picamera2 on libcamera's virtual camera.
 
     Two things of picamera2 are changed, because the virtual sensor has no raw stream and the machine no DMA heap of a
-    Raspberry Pi: the sensor's mode is stated instead of asked for, and libcamera allocates the buffers. ``pykms``, which
-    only previews on a screen use, is replaced where it is missing.
+    Raspberry Pi: the sensor's mode is stated instead of asked for, and libcamera allocates the buffers. ``pykms``,
+    which only previews on a screen use, is replaced where it is missing.
     """
     if importlib.util.find_spec("picamera2") is None or importlib.util.find_spec("libcamera") is None:
         skip("picamera2 and libcamera's Python bindings are not installed: make test-picamera brings them")
@@ -137,7 +137,7 @@ def picamera(folder: Path) -> Iterator[Camera]:
 
     modes = [{"format": "NV12", "size": (1920, 1080)}]
     with (
-        mock.patch.object(picamera2.Picamera2, "_get_raw_modes", lambda self: modes),
+        mock.patch.object(picamera2.Picamera2, "_get_raw_modes", return_value=modes),
         mock.patch.object(picamera2.Picamera2, "configure", configure),
     ):
         yield PiCamera(config.Camera(width=1280, height=720, fps=15.0))

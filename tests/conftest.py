@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", default="", help="a real camera that the source contract runs on, as in [vision] source")
+    parser.addoption("--device", default="", help="a camera for the source contract, as in [vision] source")
 
 
 def pytest_configure(config: pytest.Config) -> None:

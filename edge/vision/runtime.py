@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -98,15 +98,18 @@ Accelerate = Callable[[Entry, Path, Model], Model]
 class _Settings:
     threads: int = 1
     accelerate: Accelerate | None = None
+    fault: Callable[[Model], str] | None = None
 
 
 _settings = _Settings()
 
 
-def configure(threads: int = 1, accelerate: Accelerate | None = None) -> None:
-    """Sets for all models loaded from now on: CPU threads, and what takes a model (entry, folder, the model on the
-    CPU) and returns one that runs elsewhere."""
-    _settings.threads, _settings.accelerate = threads, accelerate
+def configure(
+    threads: int = 1, accelerate: Accelerate | None = None, fault: Callable[[Model], str] | None = None
+) -> None:
+    """Sets for all models loaded from now on: CPU threads; what takes a model (entry, folder, the model on the CPU)
+    and returns one that runs elsewhere; and the self-test, which says what is wrong with a model, "" for nothing."""
+    _settings.threads, _settings.accelerate, _settings.fault = threads, accelerate, fault
 
 
 def load(name: str, threads: int | None = None, folder: Path | None = None) -> Model:
@@ -121,6 +124,9 @@ def load(name: str, threads: int | None = None, folder: Path | None = None) -> M
         raise ModelError(f"No model called {name!r} is in {folder / 'manifest.toml'}. Reinstall the package.")
     content = verified(folder / entry.file, entry.sha256)
     model = InterpretedModel(entry, content, max(threads or 1, _settings.threads))
+    wrong = _settings.fault(model) if _settings.fault else ""
+    if wrong:
+        raise ModelError(f"The self-test failed on the CPU: {wrong}. Reinstall the package, or replace the device.")
     return _settings.accelerate(entry, folder, model) if _settings.accelerate else model
 
 
@@ -142,12 +148,17 @@ def verified(path: Path, sha256: str) -> bytes:
 @cache
 def interpreters() -> Any:
     """LiteRT's interpreter module, or that of tflite-runtime. Raises ``ModelError`` when neither is installed."""
-    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
-        try:
-            return importlib.import_module(name)  # slow to import, so only when a model is loaded
-        except ModuleNotFoundError:
-            continue
-    raise ModelError("Neither ai-edge-litert nor tflite-runtime is installed: pip install 'vidik[vision]'.")
+    with suppress(ModuleNotFoundError):
+        from ai_edge_litert import interpreter  # noqa: PLC0415 - slow to import, needed only with a model
+
+        return interpreter
+    try:
+        from tflite_runtime import interpreter as older  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            "Neither ai-edge-litert nor tflite-runtime is installed: pip install 'vidik[vision]'."
+        ) from error
+    return older
 
 
 def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:

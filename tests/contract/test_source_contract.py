@@ -1,6 +1,6 @@
 """What every frame source promises, checked on every kind of source.
 
-Live cameras (``LIVE``) never end and may drop pictures; what is asked of the others in full is asked of their first few.
+Live cameras (``LIVE``) never end and may drop pictures; what is asked of others in full is asked of their first few.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.vision.sources import Camera, FrameSource, LiveSource, MemorySource, Paced, PhotoSource, Skip, State, VideoSource
+from edge.vision.sources import (
+    Camera,
+    FrameSource,
+    LiveSource,
+    MemorySource,
+    Paced,
+    PhotoSource,
+    Skip,
+    State,
+    VideoSource,
+)
 from edge.vision.sources.live import Picture
 from edge.vision.values import Frame, Pixels
 from tests import cameras

@@ -6,7 +6,6 @@ the processor the first and dearest step of scaling for the detectors. Frame tim
 
 from __future__ import annotations
 
-import importlib
 import logging
 from contextlib import suppress
 from typing import Any
@@ -36,7 +35,9 @@ class PiCamera:
 
     def open(self) -> None:
         try:
-            made = importlib.import_module("picamera2").Picamera2(self._number)
+            import picamera2  # noqa: PLC0415 - there only on a Raspberry Pi
+
+            made = picamera2.Picamera2(self._number)
         except ImportError as error:
             raise CameraLost(f"{self.name} needs picamera2 ({error}): apt install python3-picamera2.") from error
         except (IndexError, RuntimeError) as error:
