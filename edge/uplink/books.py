@@ -11,7 +11,8 @@ from edge.handover import Key
 from edge.uplink.losses import Losses
 from edge.uplink.salvage import Salvage
 
-_ROW_OVERHEAD = 56  # bytes of keys, lengths and page slack that a report costs besides its content
+_OVERHEAD = 72  # bytes of keys, lengths, index and page slack that a report costs besides its content
+_INLINE, _HEAD, _PAGE = 960, 489, 4096  # what is longer keeps a head of this size, the rest gets pages of its own
 _STARTS = 8  # of the camera, whose highest numbers are kept
 
 
@@ -27,9 +28,12 @@ class Books:
     unknown_before: bool = False
 
     @classmethod
-    def of(cls, reports: int, size: int, dropped: Mapping[str, int], losses: Losses, accepted: dict[int, int]) -> Books:
-        """The books of ``reports`` reports with ``size`` bytes of content."""
-        return cls(reports, size + reports * _ROW_OVERHEAD, Counter(dropped), losses, accepted)
+    def of(
+        cls, sizes: Mapping[int, int], dropped: Mapping[str, int], losses: Losses, accepted: dict[int, int]
+    ) -> Books:
+        """The books of reports of these ``sizes``: bytes of content, and how many have as many."""
+        total = sum(count * cost(size) for size, count in sizes.items())
+        return cls(sum(sizes.values()), total, Counter(dropped), losses, accepted)
 
     def copy(self) -> Books:
         return replace(self, dropped=self.dropped.copy(), losses=self.losses.copy(), accepted=dict(self.accepted))
@@ -37,12 +41,12 @@ class Books:
     def added(self, size: int) -> None:
         """A report with ``size`` bytes of content was stored."""
         self.reports += 1
-        self.bytes += size + _ROW_OVERHEAD
+        self.bytes += cost(size)
 
     def deleted(self, which: Sequence[tuple[Key, int]]) -> list[Key]:
         """Reports were deleted, with so many bytes of content; returns which."""
         self.reports -= len(which)
-        self.bytes -= sum(size + _ROW_OVERHEAD for _, size in which)
+        self.bytes -= sum(cost(size) for _, size in which)
         return [key for key, _ in which]
 
     def lose(self, reason: Reason, count: int | None, first: Key | None, last: Key, now: float) -> None:
@@ -90,3 +94,10 @@ class Books:
         self.accepted[boot] = max(self.accepted.get(boot, 0), seq)
         for oldest in sorted(self.accepted)[:-_STARTS]:
             del self.accepted[oldest]
+
+
+def cost(size: int) -> int:
+    """Bytes on the medium for ``size`` bytes of content, in SQLite's layout of a clustered table (file format, 1.6)."""
+    if size <= _INLINE:
+        return size + _OVERHEAD
+    return _HEAD + _OVERHEAD + -(-(size - _HEAD) // (_PAGE - 4)) * _PAGE

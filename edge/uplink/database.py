@@ -73,10 +73,9 @@ class Database:
         """Empties the write-ahead log."""
         self._link.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def size(self) -> tuple[int, int]:
-        """How many reports there are, and the bytes of their content."""
-        count, size = self._link.execute("SELECT count(*), total(length(sealed)) FROM item").fetchone()
-        return count, int(size)
+    def sizes(self) -> dict[int, int]:
+        """How many reports there are of each size of their content."""
+        return dict(self._link.execute("SELECT length(sealed), count(*) FROM item GROUP BY 1").fetchall())
 
     def read(self, beyond: Key, limit: int) -> list[Row]:
         """The next ``limit`` rows, as they are on the medium."""

@@ -168,14 +168,21 @@ class Spool:
                 self._put_aside()
                 result = work(self._opened())
         except (database.Error, OSError) as error:
-            if not database.passing(error):
-                self._let_go()
+            self._relieve(error)
             self.trouble = str(error)
             raise SpoolError(
                 f"The spool {self._path} cannot be used: {error}. Is the disk full, read-only or failing?"
             ) from error
         self.trouble = None
         return result
+
+    def _relieve(self, error: Exception) -> None:
+        """Empties the write-ahead log, which may be all that a full disk needs; after other errors, starts afresh."""
+        if self._database is not None and database.passing(error):
+            with suppress(database.Error):
+                self._database.checkpoint()
+        else:
+            self._let_go()
 
     def _opened(self) -> Database:
         if self._database is not None:
@@ -189,7 +196,7 @@ class Spool:
         opened = Database(self._path)
         try:
             losses = Losses({loss.reason: loss for loss in opened.losses()})
-            self._books = Books.of(*opened.size(), opened.dropped(), losses, opened.accepted())
+            self._books = Books.of(opened.sizes(), opened.dropped(), losses, opened.accepted())
             if broken.exists():
                 self._take_over(opened, broken)
         except BaseException:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 _true = time.time
 
 
 def _false() -> float:
     try:
-        with open(os.environ["CLOCK_OFFSET"], encoding="ascii") as file:
-            return _true() + float(file.read() or 0)
+        return _true() + float(Path(os.environ["CLOCK_OFFSET"]).read_text() or 0)
     except (OSError, ValueError):
         return _true()
 
