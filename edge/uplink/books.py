@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from edge.gaps import Reason
 from edge.handover import Key
-from edge.uplink.losses import Losses
+from edge.uplink.losses import Loss, Losses
 from edge.uplink.salvage import Salvage
 
 _OVERHEAD = 72  # bytes of keys, lengths, index and page slack that a report costs besides its content
@@ -18,22 +20,37 @@ _STARTS = 8  # of the camera, whose highest numbers are kept
 
 @dataclass
 class Books:
-    """``accepted``: the highest number of each start. ``unknown_before``: all before the next report may be lost."""
+    """``size``: bytes on the medium. ``accepted``: the highest number of each start.
+
+    ``unknown_before``: all before the next report may be lost.
+    """
 
     reports: int = 0
-    bytes: int = 0
+    size: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     losses: Losses = field(default_factory=Losses)
     accepted: dict[int, int] = field(default_factory=dict)
     unknown_before: bool = False
 
     @classmethod
-    def of(
-        cls, sizes: Mapping[int, int], dropped: Mapping[str, int], losses: Losses, accepted: dict[int, int]
-    ) -> Books:
-        """The books of reports of these ``sizes``: bytes of content, and how many have as many."""
-        total = sum(count * cost(size) for size, count in sizes.items())
-        return cls(sum(sizes.values()), total, Counter(dropped), losses, accepted)
+    def read(cls, sizes: Mapping[int, int], accounts: bytes | None, accepted: bytes | None) -> Books:
+        """The books of reports of these ``sizes`` (bytes of content, and how many have as many), with what the other
+        two methods have written."""
+        books = cls(sum(sizes.values()), sum(count * cost(size) for size, count in sizes.items()))
+        if accounts is not None:
+            dropped, losses = msgspec.json.decode(accounts, type=tuple[dict[str, int], list[Loss]])
+            books.dropped, books.losses = Counter(dropped), Losses({loss.reason: loss for loss in losses})
+        if accepted is not None:
+            books.accepted = msgspec.json.decode(accepted, type=dict[int, int])
+        return books
+
+    def write_accounts(self) -> bytes:
+        """What was lost."""
+        return msgspec.json.encode((self.dropped, self.losses.pending))
+
+    def write_accepted(self) -> bytes:
+        """The highest numbers."""
+        return msgspec.json.encode(self.accepted)
 
     def copy(self) -> Books:
         return replace(self, dropped=self.dropped.copy(), losses=self.losses.copy(), accepted=dict(self.accepted))
@@ -41,12 +58,12 @@ class Books:
     def added(self, size: int) -> None:
         """A report with ``size`` bytes of content was stored."""
         self.reports += 1
-        self.bytes += cost(size)
+        self.size += cost(size)
 
     def deleted(self, which: Sequence[tuple[Key, int]]) -> list[Key]:
         """Reports were deleted, with so many bytes of content; returns which."""
         self.reports -= len(which)
-        self.bytes -= sum(cost(size) for _, size in which)
+        self.size -= sum(cost(size) for _, size in which)
         return [key for key, _ in which]
 
     def lose(self, reason: Reason, count: int | None, first: Key | None, last: Key, now: float) -> None:
@@ -69,26 +86,34 @@ class Books:
         self._accept(*key)
 
     def salvaged(self, salvage: Salvage, now: float) -> None:
-        """Takes over what is known of a damaged file, and notes what could not be read of it as lost."""
-        for boot, seq in (*salvage.accepted(), *salvage.found.items()):
-            self._accept(boot, seq)
-        for reason, count in salvage.dropped():
-            self.dropped[reason] += count
-        for loss in salvage.losses():
+        """Takes over what is known of a damaged file, and notes what could not be read of it as lost.
+
+        Only where everything fits together are the numbers believed: otherwise all up to the latest may be lost.
+        """
+        accounts, accepted = salvage.books()
+        known = Books.read({}, accounts, accepted)
+        self.dropped.update(known.dropped)
+        for loss in known.losses.pending:
             self.losses.add(loss.reason, loss.count, loss.first, loss.last, loss.time)
-        for key in salvage.rotten:
-            self.lose("corrupt", 1, key, key, now)
-        if salvage.unread is None:
+        for place in (*known.accepted.items(), *salvage.highest.items()):
+            self._accept(*place)
+            salvage.account.stated(place)
+        holes = salvage.account.missing()
+        count = sum(map(len, holes))
+        if accepted is not None and salvage.unread is None and count == len(salvage.rotten):
+            if holes:
+                first, last = Key(holes[0].boot, holes[0].first), Key(holes[-1].boot, holes[-1].last)
+                self.lose("corrupt", count, first, last, now)
             return
-        low, high = salvage.unread
-        first = None if low is None else Key(low.boot, low.seq + 1)
-        if high is not None:
-            self.lose("corrupt", None, first, Key(high.boot, max(0, high.seq - 1)), now)
-            return
+        low, high = salvage.unread or (None, None)
+        if accepted is not None and low is not None and high is not None and not salvage.rotten:
+            first, last = Key(low.boot, low.seq + 1), Key(high.boot, max(0, high.seq - 1))
+            if all(first <= (hole.boot, hole.first) and (hole.boot, hole.last) <= last for hole in holes):
+                self.lose("corrupt", None, first, last, now)
+                return
         if self.accepted:
-            last = Key(*max(self.accepted.items()))
-            self.lose("corrupt", None, None if first is None else min(first, last), last, now)
-        self.unknown_before = True  # how far it went is clear when the next one comes
+            self.lose("corrupt", None, None, Key(*max(self.accepted.items())), now)
+        self.unknown_before = accepted is None  # how far it went is clear when the next one comes
 
     def _accept(self, boot: int, seq: int) -> None:
         self.accepted[boot] = max(self.accepted.get(boot, 0), seq)

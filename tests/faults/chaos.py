@@ -14,6 +14,7 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -294,6 +295,8 @@ def freeze(world: World) -> None:
 def damage(world: World) -> None:
     def spoil() -> None:
         path = world.disk / "spool"
+        with suppress(sqlite3.Error):
+            sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else there is not much in the file
         size = path.stat().st_size if path.exists() else 0
         if not size:
             return
