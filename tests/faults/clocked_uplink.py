@@ -1,4 +1,7 @@
-"""The real uplink process, under a wall clock that the fault suite can set: seconds of offset, in a file."""
+"""The real uplink process, under a wall clock and with a patience that tests can set.
+
+``CLOCK_OFFSET`` names a file with seconds of offset; ``LONGEST_PAUSE`` bounds the seconds between attempts to connect.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,21 @@ import sys
 import time
 from pathlib import Path
 
+from edge import mqtt_brokers
+
 _true = time.time
 
 
 def _false() -> float:
     try:
         return _true() + float(Path(os.environ["CLOCK_OFFSET"]).read_text() or 0)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         return _true()
 
 
-time.time = _false  # before anything keeps a reference to it
+# before anything keeps a reference to them
+time.time = _false
+mqtt_brokers.LARGEST_PAUSE = float(os.environ.get("LONGEST_PAUSE", mqtt_brokers.LARGEST_PAUSE))
 
 from edge.uplink.__main__ import main  # noqa: E402
 
