@@ -21,7 +21,8 @@ class Session:
 
     def __init__(self, link: ssl.SSLSocket) -> None:
         self._link = link
-        self.user = dict(name for names in (link.getpeercert() or {})["subject"] for name in names)["commonName"]
+        self.certificate = link.getpeercert() or {}
+        self.user = dict(name for names in self.certificate["subject"] for name in names)["commonName"]
 
     def read(self) -> tuple[int, bytes]:
         """The next packet: its type and the whole of its bytes. Raises ``EOFError`` at the end."""
