@@ -1,5 +1,6 @@
 # make run   installs what it needs and shows a camera at work (SOURCE=video-or-folder, CAMERA=/dev/video0, SOUGHT=photos)
 # make test  installs what it needs and runs lint, types and tests
+# make bench-uplink  measures throughput, memory and flash wear of the delivery
 # make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
@@ -9,7 +10,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-faults test-fuzz lint types check bench models clean help
+.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,6 +37,9 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+
+bench-uplink: $(TEST_READY)
+	@$(BIN)/python -m models.lab.bench.delivery
 
 $(RUN_READY): $(INPUTS)
 	@scripts/setup demo

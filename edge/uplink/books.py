@@ -22,7 +22,7 @@ _STARTS = 8  # of the camera, whose highest numbers are kept
 class Books:
     """``size``: bytes on the medium. ``accepted``: the highest number of each start.
 
-    ``unknown_before``: all before the next report may be lost.
+    ``unknown_before``: all before the next report may be lost. ``removed``: what this commit has deleted.
     """
 
     reports: int = 0
@@ -31,6 +31,7 @@ class Books:
     losses: Losses = field(default_factory=Losses)
     accepted: dict[int, int] = field(default_factory=dict)
     unknown_before: bool = False
+    removed: list[Key] = field(default_factory=list)
 
     @classmethod
     def read(cls, sizes: Mapping[int, int], accounts: bytes | None, accepted: bytes | None) -> Books:
@@ -53,7 +54,13 @@ class Books:
         return msgspec.json.encode(self.accepted)
 
     def copy(self) -> Books:
-        return replace(self, dropped=self.dropped.copy(), losses=self.losses.copy(), accepted=dict(self.accepted))
+        dropped, losses, accepted = self.dropped.copy(), self.losses.copy(), dict(self.accepted)
+        return replace(self, dropped=dropped, losses=losses, accepted=accepted, removed=[])
+
+    @property
+    def removed_last(self) -> bool:
+        """Whether this commit has deleted a report with a highest number, so that only ``accepted`` tells of it."""
+        return any(self.accepted.get(key.boot) == key.seq for key in self.removed)
 
     def added(self, size: int) -> None:
         """A report with ``size`` bytes of content was stored."""
@@ -64,7 +71,9 @@ class Books:
         """Reports were deleted, with so many bytes of content; returns which."""
         self.reports -= len(which)
         self.size -= sum(cost(size) for _, size in which)
-        return [key for key, _ in which]
+        keys = [key for key, _ in which]
+        self.removed += keys
+        return keys
 
     def lose(self, reason: Reason, count: int | None, first: Key | None, last: Key, now: float) -> None:
         """Reports were lost; one loss of unknown extent counts as one report."""
@@ -83,7 +92,7 @@ class Books:
             expected = highest[1] + 1 if highest[0] == key.boot else 1
             if key.seq > expected:
                 self.lose("skipped", key.seq - expected, Key(key.boot, expected), Key(key.boot, key.seq - 1), now)
-        self._accept(*key)
+        self.accept({key.boot: key.seq})
 
     def salvaged(self, salvage: Salvage, now: float) -> None:
         """Takes over what is known of a damaged file, and notes what could not be read of it as lost.
@@ -95,28 +104,31 @@ class Books:
         self.dropped.update(known.dropped)
         for loss in known.losses.pending:
             self.losses.add(loss.reason, loss.count, loss.first, loss.last, loss.time)
+        self.accept(known.accepted)
+        self.accept(salvage.highest)
         for place in (*known.accepted.items(), *salvage.highest.items()):
-            self._accept(*place)
             salvage.account.stated(place)
         holes = salvage.account.missing()
         count = sum(map(len, holes))
-        if accepted is not None and salvage.unread is None and count == len(salvage.rotten):
+        if salvage.unread is None and count == len(salvage.rotten):
             if holes:
                 first, last = Key(holes[0].boot, holes[0].first), Key(holes[-1].boot, holes[-1].last)
                 self.lose("corrupt", count, first, last, now)
             return
         low, high = salvage.unread or (None, None)
-        if accepted is not None and low is not None and high is not None and not salvage.rotten:
+        if low is not None and high is not None and not salvage.rotten:
             first, last = Key(low.boot, low.seq + 1), Key(high.boot, max(0, high.seq - 1))
             if all(first <= (hole.boot, hole.first) and (hole.boot, hole.last) <= last for hole in holes):
                 self.lose("corrupt", None, first, last, now)
                 return
         if self.accepted:
             self.lose("corrupt", None, None, Key(*max(self.accepted.items())), now)
-        self.unknown_before = accepted is None  # how far it went is clear when the next one comes
+        self.unknown_before = True  # how far it went is clear when the next one comes
 
-    def _accept(self, boot: int, seq: int) -> None:
-        self.accepted[boot] = max(self.accepted.get(boot, 0), seq)
+    def accept(self, numbers: Mapping[int, int]) -> None:
+        """Notes numbers of reports that were accepted, by start."""
+        for boot, seq in numbers.items():
+            self.accepted[boot] = max(self.accepted.get(boot, 0), seq)
         for oldest in sorted(self.accepted)[:-_STARTS]:
             del self.accepted[oldest]
 

@@ -83,6 +83,13 @@ class Database:
             raise Damaged("a report has no content")
         return sizes
 
+    def highest(self) -> dict[int, int]:
+        """The highest number that is there of each start."""
+        found = self._link.execute("SELECT boot, max(seq) FROM item GROUP BY boot").fetchall()
+        if not all(isinstance(value, int) for each in found for value in each):
+            raise Damaged("a report has no number")
+        return dict(found)
+
     def read(self, beyond: Key, limit: int) -> list[Stored]:
         """The next ``limit`` reports."""
         query = (

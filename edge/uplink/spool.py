@@ -191,6 +191,7 @@ class Spool:
         opened = Database(self._path)
         try:
             self._books = Books.read(opened.sizes(), opened.content(_ACCOUNTS), opened.content(_ACCEPTED))
+            self._books.accept(opened.highest())
             if broken.exists():
                 self._take_over(opened, broken)
         except BaseException:
@@ -273,7 +274,7 @@ class Spool:
         return added
 
     def _write_books(self, opened: Database, before: Books | None = None) -> None:
-        if before is None or self._books.accepted != before.accepted:
+        if before is None or self._books.removed_last:  # while the latest report is there, its number is known
             opened.write(_ACCEPTED, self._books.write_accepted())
         if before is None or self._books.losses.pending != before.losses.pending:
             opened.write(_ACCOUNTS, self._books.write_accounts())

@@ -275,6 +275,30 @@ def test_up_to_where_everything_was_sent(tmp_path: Path) -> None:
     made.close()
 
 
+def test_the_latest_number_is_known_after_a_crash_whether_its_report_is_there_or_not(tmp_path: Path) -> None:
+    path, copies = tmp_path / "s", []
+
+    def crash() -> list[Key]:
+        copies.append(tmp_path / f"copy-{len(copies)}")
+        copies[-1].mkdir()
+        for file in tmp_path.glob("s*"):
+            shutil.copy(file, copies[-1])
+        found = opened(copies[-1] / "s")
+        found.add([item(9)])
+        found.close()
+        return [(loss.reason, loss.first, loss.last) for loss in found.losses]
+
+    made = opened(path)
+    made.add([item(1), item(2)])
+    made.remove([Key(1, 1)])
+    made.add([item(3), item(4)])
+    assert crash() == [("skipped", (1, 5), (1, 8))]
+    made.remove([Key(1, seq) for seq in (2, 3, 4)])
+    made.flush()
+    assert crash() == [("skipped", (1, 5), (1, 8))]
+    made.close()
+
+
 def test_the_cap_counts_what_long_reports_cost_on_the_medium(tmp_path: Path) -> None:
     path = tmp_path / "s"
     made = opened(path, 4 << 20)
