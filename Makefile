@@ -1,5 +1,7 @@
 # make run   installs what it needs and shows a camera at work (SOURCE=video-or-folder, CAMERA=/dev/video0, SOUGHT=photos)
 # make test  installs what it needs and runs lint, types and tests
+# make bench-uplink  measures throughput, memory and flash wear of the delivery
+# make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -8,7 +10,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-fuzz lint types check bench models clean help
+.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -24,6 +26,9 @@ test: $(TEST_READY)
 test-fuzz: $(TEST_READY)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP
 
+test-faults: $(TEST_READY)
+	$(BIN)/python -m tests.faults.chaos --runs $(or $(FAULT_RUNS),500) $(if $(FAULT_SEED),--seed $(FAULT_SEED))
+
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
 
@@ -32,6 +37,9 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+
+bench-uplink: $(TEST_READY)
+	@$(BIN)/python -m models.lab.bench.delivery
 
 $(RUN_READY): $(INPUTS)
 	@scripts/setup demo

@@ -46,7 +46,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signing_certificate: Path
     inbox: Path
     spool: Path
-    spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 256 << 20
+    spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 512 << 20
     notices: Path | None = None
     fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60

@@ -378,8 +378,8 @@ def test_reports_that_come_together_share_a_commit(tmp_path: Path, monkeypatch: 
 
 
 def test_losses_are_told_until_somebody_has_heard(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, capacity=5 * 100)
-    bench.arrive(*range(1, 10))  # more than fit
+    bench = Bench(tmp_path, capacity=8 * (len(b"sealed") + 72))
+    bench.arrive(*range(1, 10))  # one more than fits
     bench.step()
     bench.outlet.open()
     bench.step()
