@@ -18,7 +18,7 @@ from __future__ import annotations
 import queue
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -117,7 +117,7 @@ class Listener(Handler):
         for batch in self.batches(most=1, wait=0.0):
             yield from batch
 
-    def batches(self, most: int = 500, wait: float = 1.0) -> Iterator[list[Finding | Connection]]:
+    def batches(self, most: int = 500, wait: float = 1.0) -> Generator[list[Finding | Connection], None, None]:
         """What has come in, about ``most`` findings at a time, but no later than ``wait`` seconds after the first."""
         going_on = True
         while going_on:

@@ -132,7 +132,7 @@ def test_a_camera_hears_nothing_from_outside_its_subtree(rig: Rig, broker: Broke
                 assert [topic for topic, _ in curious.messages if "cam-2" not in topic] == [], pattern
 
 
-def test_a_camera_reads_no_reports_at_all(rig: Rig, broker: Broker) -> None:
+def test_a_camera_reads_no_reports_at_all(rig: Rig, broker: Broker, subscriber: Client) -> None:
     with camera(rig, broker, CAMERA, "vidik/v1/cam-1/plate") as curious:
         published(curious, "vidik/v1/cam-1/plate", b"my own")
         published(curious, "vidik/v1/cam-1/face", b"my own")
@@ -150,7 +150,7 @@ def test_certificates_of_another_ca_or_purpose_do_not_get_in(rig: Rig, broker: B
 def test_a_camera_cannot_push_another_one_out(rig: Rig, broker: Broker, request: pytest.FixtureRequest) -> None:
     kind = request.node.callspec.params["broker"]
     if kind != "embedded":
-        pytest.skip("a client id is free to choose on this broker: see docs/brokers.md")
+        pytest.skip("this broker does not claim it: a client id is free to choose there, see docs/brokers.md")
     with camera(rig, broker, "cam-2") as client:
         with Client(rig, broker.port, CAMERA, name="cam-2", longest_pause=0.2) as intruder:
             wait_for(lambda: len(intruder.closes) > 3)
