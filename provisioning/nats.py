@@ -26,6 +26,7 @@ class NatsNode(ChildBroker):
     """One node of the cluster. ``routes``: the ports on which the nodes find each other, its own first."""
 
     start_seconds = 60.0
+    stop_seconds = 30.0
 
     def __init__(self, settings: Settings, name: str, routes: Sequence[int]) -> None:
         super().__init__(settings)
