@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-CONNACK, PUBACK, PINGRESP, DISCONNECT = 2, 4, 13, 14
+CONNACK, PUBLISH, PUBACK = 2, 3, 4
 PING = b"\xc0\x00"
-_MESSAGE_EXPIRY, _CONTENT_TYPE, _RECEIVE_MAXIMUM = 0x02, 0x03, 0x21
+_MESSAGE_EXPIRY, _CONTENT_TYPE, _SESSION_EXPIRY, _RECEIVE_MAXIMUM = 0x02, 0x03, 0x11, 0x21
 _CLEAN_WILL_QOS1_RETAIN = 0x02 | 0x04 | 0x08 | 0x20
 _WIDTHS = {0x11: 4, 0x21: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x22: 2, 0x28: 1, 0x29: 1, 0x2A: 1, 0x13: 2}  # of CONNACK
 
@@ -16,6 +16,30 @@ def connect(name: str, keepalive: int, will_topic: str, will: bytes) -> bytes:
     """CONNECT with a clean start and a retained will of QoS 1."""
     head = _text("MQTT") + bytes([5, _CLEAN_WILL_QOS1_RETAIN]) + struct.pack("!H", keepalive) + b"\x00"
     return _packet(0x10, head + _text(name) + b"\x00" + _text(will_topic) + _bytes(will))
+
+
+def resume(name: str, keepalive: int, session_seconds: int, window: int) -> bytes:
+    """CONNECT that takes up the session of ``name``, which outlives the connection. ``window``: messages under way."""
+    properties = struct.pack("!BIBH", _SESSION_EXPIRY, session_seconds, _RECEIVE_MAXIMUM, window)
+    head = _text("MQTT") + bytes([5, 0]) + struct.pack("!H", keepalive) + _length(len(properties)) + properties
+    return _packet(0x10, head + _text(name))
+
+
+def subscribe(pattern: str) -> bytes:
+    """SUBSCRIBE with QoS 1."""
+    return _packet(0x82, struct.pack("!H", 1) + b"\x00" + _text(pattern) + b"\x01")
+
+
+def publication(body: bytes) -> tuple[bytes, bytes]:
+    """From a PUBLISH of QoS 1: the packet id as it stands there, and the payload."""
+    at = 2 + int.from_bytes(body[:2], "big")
+    start = at + 3 + body[at + 2]  # the properties are few, their length is one byte
+    return body[at : at + 2], body[start:]
+
+
+def acknowledge(packet_id: bytes) -> bytes:
+    """PUBACK."""
+    return b"\x40\x02" + packet_id
 
 
 def publish(topic: str, packet_id: int, payload: bytes, *, expires: int, content_type: str, retain: bool) -> bytes:

@@ -27,7 +27,7 @@ from provisioning.fleet.worker import Figures
 
 _PROJECT = Path(__file__).parents[2]
 _LONGEST_WAIT = 600.0  # seconds for any phase of a run
-_LAST_SECONDS = 60.0  # for the last reports to arrive
+_LAST_SECONDS = 30.0  # without any arrival, after which what is missing counts as lost
 _FILES_PER_CAMERA = 3
 
 Progress = Callable[[str, float, float], None]
@@ -204,8 +204,10 @@ def _act(play: _Play) -> None:
     play.mark("no further reports")
     play.wait(lambda: all(each.latest.final for each in play.workers), "delivering the rest", lambda: (0, 1))
     made = {camera: count for each in play.workers for camera, count in each.latest.final.items()}
-    until = time.monotonic() + _LAST_SECONDS
-    while play.counter.lost(made) and time.monotonic() < until:
+    arrived, until = -1, 0.0
+    while play.counter.lost(made) and (play.counter.distinct > arrived or time.monotonic() < until):
+        if play.counter.distinct > arrived:
+            arrived, until = play.counter.distinct, time.monotonic() + _LAST_SECONDS
         time.sleep(0.1)
     play.mark("end")
     result.made, result.lost, result.duplicates = sum(made.values()), play.counter.lost(made), play.counter.duplicates
