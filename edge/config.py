@@ -5,13 +5,15 @@ Each process reads only its own table. Paths in the file are relative to the fil
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
@@ -64,12 +66,54 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     cover_seconds: Annotated[float, Meta(gt=0.0, le=60.0)] = 0.7
 
 
+class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a camera is to be set. ``None`` leaves it to the camera.
+
+    ``exposure_us`` is the time of exposure in microseconds, ``gain`` the analogue gain, ``focus`` the lens position in
+    dioptres (0: infinity); a Raspberry Pi camera without ``focus`` keeps focusing by itself if it can.
+    """
+
+    width: Annotated[int, Meta(ge=320, le=4096, multiple_of=4)] = 1920
+    height: Annotated[int, Meta(ge=240, le=4096, multiple_of=4)] = 1080
+    fps: Annotated[float, Meta(ge=1.0, le=120.0)] = 15.0
+    exposure_us: Annotated[int, Meta(ge=10, le=1_000_000)] | None = None
+    gain: Annotated[float, Meta(ge=1.0, le=64.0)] | None = None
+    focus: Annotated[float, Meta(ge=0.0, le=32.0)] | None = None
+
+
+class Accelerator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What runs the models. ``threads``: of the processor, for models and for detectors side by side.
+
+    ``library`` is the driver of ``kind`` ``edge-tpu`` or ``gpu`` (a TensorFlow Lite delegate).
+    """
+
+    kind: Literal["cpu", "edge-tpu", "gpu"] = "cpu"
+    threads: Annotated[int, Meta(ge=1, le=16)] = 1
+    library: str = ""
+
+
+class Thermal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From which temperature on, in degrees Celsius, less is done; ``zones`` is where the kernel shows temperatures."""
+
+    hot: Annotated[float, Meta(ge=30.0, le=120.0)] = 78.0
+    zones: Path = Path("/sys/class/thermal")
+
+
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the camera link needs: the network camera's address, and the socket where vision takes its video."""
+
+    url: Annotated[str, Meta(pattern=r"\Artsps?://[^\s\"'!]+\Z", description="rtsp:// or rtsps://")]
+    socket: Path
+    latency_ms: Annotated[int, Meta(ge=0, le=5000)] = 200
+
+
 class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the vision process needs. ``source`` is a video file, a folder of images, or a device path.
 
     ``grants`` is where people put documents by hand, ``incoming`` where the uplink does; ``state`` keeps what must
     survive a restart: start counter, newest time, record of grants, audit log; ``notices`` is where the signed public
-    card and the head of the audit log are put for the uplink (by default: in ``state``).
+    card and the head of the audit log are put for the uplink (by default: in ``state``). ``privacy`` are polygons,
+    in fractions of the frame, that no model may see.
     """
 
     camera: CameraId
@@ -84,10 +128,19 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     pace: bool = False
     look: Look = Look()
+    privacy: Annotated[tuple[Polygon, ...], Meta(max_length=32)] = ()
+    behaviour: Behaviour = Behaviour()
+    lens: Camera = Camera()
+    accelerator: Accelerator = Accelerator()
+    thermal: Thermal = Thermal()
+
+    def __post_init__(self) -> None:
+        for number, polygon in enumerate(self.privacy, 1):
+            check_polygon(f"privacy zone {number}", polygon)
 
 
-Table = TypeVar("Table", Uplink, Vision)
-_TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision"}
+Table = TypeVar("Table", Uplink, Vision, Link)
+_TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision", Link: "link"}
 
 
 def load(path: Path, table: type[Table]) -> Table:
@@ -109,3 +162,18 @@ def load(path: Path, table: type[Table]) -> Table:
         return msgspec.convert(parsed[name], table, dec_hook=decode)
     except msgspec.ValidationError as error:
         raise ConfigError(f"In {path}, table [{name}]: {error}. Mend the value and start again.") from error
+
+
+def notices_of(path: Path) -> Path:
+    """Where the vision process states its health, even if the configuration ``path`` is otherwise broken: what it
+    says, as far as it can be read, or a folder ``state`` beside it."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    vision = text.partition("[vision]")[2]
+    for name in ("notices", "state"):
+        found = re.search(rf"""^{name}\s*=\s*["']([^"'\n]+)["']""", vision, re.MULTILINE)
+        if found:
+            return path.parent / found.group(1)
+    return path.parent / "state"

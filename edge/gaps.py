@@ -22,7 +22,7 @@ _BOOTS = 256  # starts of the camera that an account remembers
 _STRETCHES = 1024  # holes in one start that it remembers
 _GAPS = 1024  # announcements that an account remembers
 
-Reason = Literal["full", "expired", "corrupt", "conflict", "skipped", "unheard"]
+Reason = Literal["full", "expired", "corrupt", "conflict", "skipped", "unheard", "reset"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 

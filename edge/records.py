@@ -6,6 +6,7 @@ section 4.2. Confidences and similarities travel in thousandths, times in millis
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Annotated, Any
 
 import cbor2
@@ -29,13 +30,49 @@ class RecordError(VidikError):
     """Bytes that are not a report of this version."""
 
 
+class Measure(IntEnum):
+    """What the value of a trigger measures, and its unit. The numbers are those of the wire."""
+
+    LINE = 1  # the angle at which the line was crossed, degrees: 90 square to its right, -90 square to its left
+    ENTRY = 2  # the heading at which the zone was entered, degrees in the picture: 0 up, 90 to the right
+    DWELL = 3  # seconds in the zone
+    STOP = 4  # seconds at a standstill in the zone
+    WRONG_WAY = 5  # the angle between the way it took and the way that is allowed, degrees
+    SPEED = 6  # km/h
+    RED_LIGHT = 7  # seconds for which the zone had been closed when the line was crossed
+
+    @property
+    def word(self) -> str:
+        """Its name for people and programs: ``line``, ``wrong-way`` …"""
+        return self.name.lower().replace("_", "-")
+
+    @property
+    def unit(self) -> str:
+        """``deg``, ``s`` or ``km/h``."""
+        if self is Measure.SPEED:
+            return "km/h"
+        return "s" if self in (Measure.DWELL, Measure.STOP, Measure.RED_LIGHT) else "deg"
+
+
+class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule of behaviour that the object tripped: its name, what was measured, and the moment.
+
+    ``value`` is in the unit of ``measure``, to a tenth; ``time`` is seconds since the epoch, to a millisecond.
+    """
+
+    rule: Name
+    measure: Measure
+    value: Annotated[float, Meta(ge=-1e6, le=1e6)]
+    time: Annotated[float, Meta(ge=0.0, le=1e11)]
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every report carries.
 
     ``camera, boot, seq`` identify it: ``boot`` counts the camera's starts, ``seq`` its reports since then.
     ``time`` is when the picture was taken, seconds since the epoch. ``grant`` is the id of the grant that
     allowed the report. ``track`` numbers the object since the start. ``box`` is x, y, width, height in
-    thousandths of the frame. ``triggers`` are those of the grant's triggers that the object tripped.
+    thousandths of the frame. ``trigger`` is the first of the grant's triggers that the object tripped.
     """
 
     camera: Annotated[str, Meta(min_length=1, max_length=32)]
@@ -45,7 +82,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grant: Name
     track: Count
     box: tuple[Permille, Permille, Permille, Permille]
-    triggers: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
+    trigger: Trigger | None = None
 
 
 class PlateReport(Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,19 +116,19 @@ Report = PlateReport | FaceReport
 _PLATE, _FACE = 1, 2
 _TYPES: dict[int, type[PlateReport | FaceReport]] = {_PLATE: PlateReport, _FACE: FaceReport}
 _KEYS = {
-    "camera": 2, "boot": 3, "seq": 4, "time": 5, "grant": 6, "track": 7, "box": 8, "triggers": 9,
+    "camera": 2, "boot": 3, "seq": 4, "time": 5, "grant": 6, "track": 7, "box": 8, "trigger": 9,
     "text": 10, "confidence": 11, "country": 12, "alternates": 13,
     "vector": 20, "scale": 21, "quality": 22, "model": 23, "entry": 24, "similarity": 25,
 }  # fmt: skip
 _NAMES = {number: name for name, number in _KEYS.items()}
-_OPTIONAL = {"triggers", "country", "alternates", "entry", "similarity"}  # left out when empty, to save bytes
+_OPTIONAL = {"trigger", "country", "alternates", "entry", "similarity"}  # left out when empty, to save bytes
 
 
 def encode(report: Report) -> bytes:
     """The report as CBOR."""
     body: dict[int, Any] = {0: VERSION, 1: _PLATE if isinstance(report, PlateReport) else _FACE}
     for name in type(report).__struct_fields__:
-        value = _packed(name, getattr(report, name))
+        value = _packed(name, getattr(report, name), report.time)
         if value or name not in _OPTIONAL:
             body[_KEYS[name]] = value
     return cbor2.dumps(body, canonical=True)
@@ -110,15 +147,19 @@ def decode(content: bytes) -> Report:
     if kind is None:
         raise RecordError("The report is of an unknown kind. Update this subscriber.")
     try:
-        fields = {_NAMES[key]: _unpacked(_NAMES[key], value) for key, value in body.items()}
+        taken = body.get(_KEYS["time"])
+        fields = {_NAMES[key]: _unpacked(_NAMES[key], value, taken) for key, value in body.items()}
         report: Report = msgspec.convert(fields, kind, builtin_types=(bytes,))
         return report
     except (KeyError, TypeError, ValueError, OverflowError, msgspec.ValidationError) as error:
         raise RecordError(f"The report breaks its schema: {error}. Check what the camera runs.") from error
 
 
-def _packed(name: str, value: Any) -> Any:
+def _packed(name: str, value: Any, taken: float) -> Any:
     match name:
+        case "trigger" if value is not None:
+            start = round(taken * 1000)
+            return [value.rule, int(value.measure), round(value.value * 10), round(value.time * 1000) - start]
         case "time":
             return round(value * 1000)
         case "confidence" | "similarity":
@@ -131,8 +172,14 @@ def _packed(name: str, value: Any) -> Any:
             return value
 
 
-def _unpacked(name: str, value: Any) -> Any:
+def _unpacked(name: str, value: Any, taken: Any) -> Any:
     match name:
+        case "trigger":
+            if type(value) is not list:
+                raise TypeError(f"a trigger is a list, not {type(value).__name__}")
+            rule, measure, tenths, at = value
+            time = (_whole(taken) + _whole(at)) / 1000
+            return {"rule": rule, "measure": measure, "value": _whole(tenths) / 10, "time": time}
         case "time" | "confidence" | "similarity":
             return _whole(value) / 1000
         case "quality":

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import cameras
+
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="", help="a camera for the source contract, as in [vision] source")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    cameras.device.spec = config.getoption("--device")  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from edge.grant import rotation
 from edge.grant.document import Grant
+from edge.records import Trigger
 from edge.vision.values import FaceTemplate, PlateText
 
 Description = PlateText | FaceTemplate
 _DAY = 86400
 _NO_KEY = bytes(32)
+_NOTHING: Mapping[str, Trigger] = MappingProxyType({})
 
 
 class Reason(Enum):
@@ -44,14 +47,14 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to report ``seen``: under which grant, which of its triggers applied, and for listed faces which entry
-    matched how well (cosine). A face template is rotated for this grant already."""
+    """Leave to report ``seen``: under which grant, which of its triggers was tripped first, and for listed faces which
+    entry matched how well (cosine). A face template is rotated for this grant already."""
 
     grant: Grant
     seen: Description
     entry: str = ""
     similarity: float = 0.0
-    triggers: tuple[str, ...] = ()
+    trigger: Trigger | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,11 @@ class Terms:
 
 
 def decide(
-    seen: Description, terms: Terms, camera: str, now: float, tripped: Collection[str] = ()
+    seen: Description, terms: Terms, camera: str, now: float, tripped: Mapping[str, Trigger] = _NOTHING
 ) -> Permit | Discard:
     """Whether ``seen`` may be reported by ``camera`` at ``now`` (seconds since the epoch) under ``terms``.
 
-    ``tripped`` are the rules that the object has tripped.
+    ``tripped`` are the rules that the object has tripped, by name, in the order in which it did.
     """
     grant = terms.grant
     if grant.function != ("plates" if isinstance(seen, PlateText) else "faces"):
@@ -111,16 +114,21 @@ def decide(
     reason = terms.closed or standing(grant, camera, now) or (Reason.TRUST if now >= terms.trust_expires else None)
     if reason is not None:
         return Discard(reason)
-    triggers = tuple(trigger for trigger in grant.triggers if trigger in tripped)
-    if grant.triggers and not triggers:
+    if awaits_trigger(grant, tripped):
         return Discard(Reason.NOT_TRIGGERED)
+    trigger = next((tripped[rule] for rule in tripped if rule in grant.triggers), None)
     if isinstance(seen, PlateText):
         listed = grant.scope == "open" or plate_digest(terms.key, seen.text) in terms.plates
-        return Permit(grant, seen, triggers=triggers) if listed else Discard(Reason.NOT_LISTED)
+        return Permit(grant, seen, trigger=trigger) if listed else Discard(Reason.NOT_LISTED)
     entry, similarity = ("", 0.0) if grant.scope == "open" else _match(seen, terms)
     if grant.scope != "open" and not entry:
         return Discard(Reason.NOT_LISTED)
-    return Permit(grant, rotation.rotated(seen, terms.rotation), entry, similarity, triggers)
+    return Permit(grant, rotation.rotated(seen, terms.rotation), entry, similarity, trigger)
+
+
+def awaits_trigger(grant: Grant, tripped: Mapping[str, Trigger]) -> bool:
+    """Whether ``grant`` is only about objects that tripped certain rules, and none of them is among ``tripped``."""
+    return bool(grant.triggers) and not any(rule in tripped for rule in grant.triggers)
 
 
 def standing(grant: Grant, camera: str, now: float) -> Reason | None:

@@ -108,8 +108,16 @@ class Board:
 
 
 def as_json(report: Report) -> str:
-    """``report`` as one line of JSON; ``vector`` is a list of signed integers, ``time`` also in words."""
+    """``report`` as one line of JSON; ``vector`` is a list of signed integers, times also in words."""
     content = {"kind": _kind(report), "taken": _moment(report.time)} | msgspec.structs.asdict(report)
+    if report.trigger is None:
+        del content["trigger"]
+    else:
+        content["trigger"] = msgspec.structs.asdict(report.trigger) | {
+            "measure": report.trigger.measure.word,
+            "unit": report.trigger.measure.unit,
+            "at": _moment(report.trigger.time),
+        }
     if isinstance(report, FaceReport):
         content["vector"] = [value - 256 if value > 127 else value for value in report.vector]
         content["model"] = report.model.hex()
@@ -127,6 +135,8 @@ def _row(report: Report, size: int) -> tuple[Text, ...]:
     else:
         match = f"{report.entry}  {report.similarity:.3f}" if report.entry else "face"
         says = f"{match}  quality {report.quality:.0f}"
+    if report.trigger is not None:
+        says += f"  {report.trigger.rule} {report.trigger.value:.1f} {report.trigger.measure.unit}"
     return _texts(_moment(report.time)[11:19], report.camera, _kind(report), says, report.grant, f"{size} B")
 
 

@@ -53,11 +53,12 @@ class Books:
     def arrived(self, key: Key, now: float) -> None:
         """A report came from vision, which hands over in order: the numbers it left out never will come."""
         highest = max(self.accepted.items(), default=None)
-        if self.unknown_before:
-            if key.seq:
-                self.lose("corrupt", None, None, Key(key.boot, key.seq - 1), now)
+        if highest is None or self.unknown_before:
+            if key > (1, 1):  # not the first report that this camera has ever made
+                reason: Reason = "corrupt" if self.unknown_before else "reset"
+                self.lose(reason, None, None, Key(key.boot, max(0, key.seq - 1)), now)
             self.unknown_before = False
-        elif highest is not None and key > highest:
+        elif key > highest:
             expected = highest[1] + 1 if highest[0] == key.boot else 1
             if key.seq > expected:
                 self.lose("skipped", key.seq - expected, Key(key.boot, expected), Key(key.boot, key.seq - 1), now)

@@ -8,12 +8,13 @@ import logging
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
-from edge import config
+from edge import config, systemd
 from edge.clock import SystemClock
 from edge.errors import VidikError
-from edge.vision import build
+from edge.vision import build, health
 from edge.vision.pipeline import Pipeline
 
 _FINISH = 60.0  # seconds to wait for the uplink when the footage has ended
@@ -27,17 +28,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m edge.vision", description="The vision process of a camera.")
     parser.add_argument("--config", type=Path, required=True, help="the camera's TOML file")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    systemd.log_to_journal("vidik-vision")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not put pixels on the disk
     try:
-        assembly = build.assemble(config.load(given.config, config.Vision), SystemClock())
+        assembly = build.assemble(config.load(given.config, config.Vision), SystemClock(), given.config)
+        assembly.health.start()
         try:
             return run(assembly.pipeline)
         finally:
             assembly.close()
     except VidikError as error:
         print(error, file=sys.stderr)
+        systemd.notify(f"STATUS={error}")
+        health.put(config.notices_of(given.config) / health.FILE, last_words(error))
         return 2
+
+
+def last_words(error: VidikError) -> dict[str, object]:
+    """The health of a camera that cannot run, and why."""
+    return {"time": round(time.time(), 1), "state": "failing", "causes": [str(error)]}
 
 
 def run(pipeline: Pipeline) -> int:

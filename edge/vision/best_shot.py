@@ -1,7 +1,8 @@
 """Best shot: of every object the few crops most worth reading. They live in memory and die with the track.
 
 An object is read once its pictures get no better, or it is gone: the first picture of it is seldom the best.
-If what was read does not suffice, it is tried again when better pictures have come.
+If what was read does not suffice, it is tried again when better pictures have come; if what it had done did not
+suffice, as soon as it trips a rule.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class _Album:
     improved: float = 0.0
     tried: float | None = None
     tried_best: float = -1.0
+    tripped: int = 0
 
 
 class BestShots:
@@ -61,6 +63,7 @@ class BestShots:
                 del self._albums[number]
             if album.shots and not album.track.settled and (final or self._due(album, now)):
                 album.tried, album.tried_best = now, album.shots[-1].quality
+                album.tripped = len(album.track.tripped)
                 yield album.track, album.shots, final
 
     def forget(self, kind: Kind) -> None:
@@ -76,6 +79,8 @@ class BestShots:
         if album.tried is None:
             watched = now - album.began
             return watched >= _PATIENCE or (watched >= _WATCH and now - album.improved >= _SETTLED)
+        if len(album.track.tripped) > album.tripped:
+            return True
         # the worst shot kept only rises when a better one has come in
         return now - album.tried >= _AGAIN and album.shots[-1].quality > album.tried_best
 

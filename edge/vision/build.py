@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -25,22 +26,29 @@ from edge.handover import Sender
 from edge.notices import Notices
 from edge.seal import Sealer
 from edge.signing import KeySigner
-from edge.vision import sources
+from edge.vision import runtime, selftest, sources
+from edge.vision.accelerate import Accelerators
 from edge.vision.best_shot import BestShots
 from edge.vision.describe import Describe
 from edge.vision.detect import Detect
 from edge.vision.face_detector import FaceDetector
 from edge.vision.face_embedder import FaceEmbedder
 from edge.vision.face_quality import face_quality
+from edge.vision.governor import Governor, SparingLook
+from edge.vision.health import Health
 from edge.vision.look import Grid, Look
 from edge.vision.pipeline import Pipeline
 from edge.vision.plate_detector import PlateDetector
 from edge.vision.plate_quality import plate_quality
 from edge.vision.plate_reader import PlateReader
+from edge.vision.privacy import PrivacyZones
 from edge.vision.report import Gate, Seal
+from edge.vision.rules import Rules
 from edge.vision.runtime import Entry, manifest, models_dir
+from edge.vision.sources import FrameSource
 from edge.vision.track import Tracker
 from edge.vision.values import Kind
+from edge.vision.warden import Warden
 from edge.vision.watch import Watched
 
 # Sizes in pixels of what is worth finding, and what a coarse pass of the detectors still finds (as a share
@@ -48,6 +56,7 @@ from edge.vision.watch import Watched
 _SMALLEST = {Kind.PLATE: 60.0, Kind.FACE: 40.0}
 _COARSE = {Kind.PLATE: 22 / 640, Kind.FACE: 20 / 192}
 _PLATE_TILE = (960, 552)
+_LIVE = frozenset({"source", "lens", "pace", "look"})  # what a new configuration may change while running
 NEWEST = "newest"  # the file in the state folder with the newest time seen
 
 
@@ -59,20 +68,26 @@ class Assembly:
     keeper: Timekeeper
     tally: Tally
     audit: Audit
+    health: Health
 
     def close(self) -> None:
         """Writes down the last counts and the time. Call when the pipeline has ended."""
+        self.health.close()
         self.keeper.close()
         self.tally.flush()
         self.audit.append("stop")
         self.audit.close()
 
 
-def assemble(settings: config.Vision, clock: Clock) -> Assembly:
-    """Everything the vision process runs. Raises ``VidikError`` when a part of it cannot be used."""
+def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) -> Assembly:
+    """Everything the vision process runs. Raises ``VidikError`` when a part of it cannot be used.
+
+    With the ``path`` of the configuration, changes of it are taken over while running.
+    """
     signing_key = _signing_key(settings.signing_key)
     boot = next_boot(settings.state)
-    signer = KeySigner(signing_key, _certificate(settings.signing_certificate))
+    certificate = _certificate(settings.signing_certificate)
+    signer = KeySigner(signing_key, certificate)
     audit = Audit(settings.state / "audit", clock, settings.camera, signer)
     models = manifest(models_dir())
     _announce(audit, boot, settings, models)
@@ -104,19 +119,83 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
     watch(clock.wall())  # says at once, in the log, what the camera may do
     model = bytes.fromhex(models["face-embedder"].sha256)[:8]
     numbers = itertools.count(1)
-    source = sources.open_source(settings.source, wall_start=clock.wall(), pace=settings.pace)
+    health = Health(settings.notices or settings.state, settings.camera)
+    accelerated = accelerate(settings.accelerator, health)
+    governor = Governor(settings.thermal.hot)
+
+    def idle() -> None:
+        keeper.tick()
+        watch(clock.wall())
+        warden.idle()
+
+    def open_source(settings: config.Vision) -> FrameSource:
+        return sources.open_source(
+            settings.source, wall_start=clock.wall() - keeper.offset, pace=settings.pace, camera=settings.lens,
+            idle=idle,
+        )  # fmt: skip
+
+    used = Used(settings, open_source, SparingLook(look(settings.look), governor))
+    warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload)
+    days = certificate_days(certificate, clock)
+    health.facts.append(lambda: {"models_on": dict(accelerated.status()), "certificate_days": days()})
+    health.troubles.append(lambda: [] if keeper.trusted else ["the clock cannot be trusted, so nothing is reported"])
+    used.camera = Watched(used.source, keeper, watch, warden)
     pipeline = Pipeline(
-        camera=Watched(source, keeper, watch),
-        look=look(settings.look),
-        detect=detect(),
+        camera=used.camera,
+        blank=PrivacyZones(settings.privacy),
+        look=used.look,
+        detect=detect(settings.accelerator.threads),
         tracker=Tracker(),
+        rules=Rules(settings.behaviour),
         best_shots=shots,
         describe=describe(),
         gate=gate,
         seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
         sender=Sender(settings.inbox),
     )
-    return Assembly(pipeline, keeper, tally, audit)
+    return Assembly(pipeline, keeper, tally, audit, health)
+
+
+@dataclass(slots=True)
+class Used:
+    """What the configuration in use has made, and what a new one can change without a new start."""
+
+    settings: config.Vision
+    open_source: Callable[[config.Vision], FrameSource]
+    look: SparingLook
+    source: FrameSource = field(init=False)
+    camera: Watched | None = None
+
+    def __post_init__(self) -> None:
+        self.source = self.open_source(self.settings)
+
+    def reload(self, settings: config.Vision) -> list[str]:
+        """Takes over what is new in ``settings``; returns names of what needs a new start. Raises ``VidikError``."""
+        before, names = self.settings, settings.__struct_fields__
+        changed = [name for name in names if getattr(settings, name) != getattr(before, name)]
+        if "look" in changed:
+            self.look.look = look(settings.look)
+        if self.camera is not None and {"source", "lens", "pace"} & set(changed):
+            self.source = self.open_source(settings)
+            self.camera.exchange(self.source)
+        live = {name: getattr(settings, name) for name in _LIVE & set(changed)}
+        self.settings = msgspec.structs.replace(self.settings, **live)
+        return [name for name in changed if name not in _LIVE]
+
+
+def accelerate(settings: config.Accelerator, health: Health | None = None) -> Accelerators:
+    """Has models loaded from now on pass their self-test, and run where ``settings`` say."""
+    accelerators = Accelerators(settings)
+    runtime.configure(settings.threads, None if settings.kind == "cpu" else accelerators, selftest.fault)
+    if health is not None:
+        health.troubles.append(accelerators.troubles)
+    return accelerators
+
+
+def certificate_days(certificate: x509.Certificate, clock: Clock) -> Callable[[], int]:
+    """How many days the camera's certificate still holds, asked at any moment."""
+    ends = certificate.not_valid_after_utc.timestamp()
+    return lambda: int((ends - clock.wall()) // 86400)
 
 
 def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
@@ -131,9 +210,9 @@ def look(settings: config.Look) -> Look:
     return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds)
 
 
-def detect() -> Detect:
-    """The plate and face detectors."""
-    return Detect({Kind.PLATE: PlateDetector(), Kind.FACE: FaceDetector()})
+def detect(threads: int = 1) -> Detect:
+    """The plate and face detectors, side by side on ``threads`` processors."""
+    return Detect({Kind.PLATE: PlateDetector(), Kind.FACE: FaceDetector()}, threads)
 
 
 def best_shots() -> BestShots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from edge.vision.look import Glance
@@ -19,17 +20,32 @@ class Detector(Protocol):
 
 
 class Detect:
-    """All detectors together. Detections come out free of duplicates, best first."""
+    """All detectors together. Detections come out free of duplicates, best first.
 
-    def __init__(self, detectors: Mapping[Kind, Detector]) -> None:
+    With more than one of ``threads``, detectors of different kinds work side by side: inference and resizing leave
+    the interpreter to others. The result does not depend on it.
+    """
+
+    def __init__(self, detectors: Mapping[Kind, Detector], threads: int = 1) -> None:
         self._detectors = dict(detectors)
+        beside = min(threads, len(self._detectors)) - 1
+        self._pool = ThreadPoolExecutor(beside, "detect") if beside > 0 else None
 
     def __call__(self, frame: Frame, glances: Sequence[Glance]) -> list[Detection]:
+        kinds = list(dict.fromkeys(glance.kind for glance in glances))
+        shares = [[glance for glance in glances if glance.kind is kind] for kind in kinds]
+        if self._pool is None or len(shares) < 2:
+            return merge([d for share in shares for d in self._work(frame, share)])
+        beside = [self._pool.submit(self._work, frame, share) for share in shares[1:]]
+        found = self._work(frame, shares[0])
+        return merge([*found, *(d for future in beside for d in future.result())])
+
+    def _work(self, frame: Frame, glances: Sequence[Glance]) -> list[Detection]:
         found: list[Detection] = []
         for glance in glances:
             seen = self._detectors[glance.kind].detect(frame.pixels, glance.region)
             found += [d for d in seen if not _cut(d, glance.region, frame)]
-        return merge(found)
+        return found
 
 
 def _cut(detection: Detection, region: Region, frame: Frame) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 # Read by OpenCV while it loads. Decoders' complaints only repeat what our errors and counters say.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "50000000")  # keep equal to MAX_PIXELS
+
+import threading
+import weakref
 
 import cv2
 import numpy as np
@@ -71,6 +75,16 @@ def warp_quad(pixels: Pixels, corners: Floats, width: int, height: int) -> Pixel
     return np.asarray(out, np.uint8)
 
 
+def blank(pixels: Pixels, polygons: Sequence[NDArray[np.int32]]) -> None:
+    """Makes everything in ``polygons`` (corners ``(n, 2)`` in pixels), edges and a pixel around included, black.
+
+    In place: ``pixels`` must be contiguous and writeable.
+    """
+    for polygon in polygons:  # one by one: where polygons of one call overlap, OpenCV leaves a hole
+        cv2.fillPoly(pixels, [polygon], (0, 0, 0))
+        cv2.polylines(pixels, [polygon], isClosed=True, color=(0, 0, 0), thickness=3)
+
+
 def sharpness(pixels: NDArray[np.uint8]) -> float:
     """Variance of the Laplacian of a grey picture: higher is sharper (Pech-Pacheco et al., 2000)."""
     return float(cv2.Laplacian(pixels, cv2.CV_32F).var())
@@ -103,8 +117,16 @@ class Capture:
     states or implies by its duration (0 for a device).
     """
 
-    def __init__(self, path: str, device: bool = False) -> None:
+    def __init__(self, path: str, device: bool = False, size: tuple[int, int] | None = None, fps: float = 0) -> None:
+        """``size`` (width, height) and ``fps`` are wishes that a device fulfils as well as it can."""
         self._capture = cv2.VideoCapture(path, cv2.CAP_V4L2 if device else cv2.CAP_FFMPEG)
+        if size is not None:
+            # few cameras send 1080p raw through USB
+            self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+        if fps:
+            self._capture.set(cv2.CAP_PROP_FPS, fps)
         self.opened: bool = self._capture.isOpened()
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.announced = 0 if device else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -126,12 +148,68 @@ class Capture:
         self._capture.release()
 
 
+class Halves:
+    """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once.
+
+    Keeps one, and only for as long as the frame itself lives. ``put`` takes one that came with the frame.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frame: weakref.ref[Pixels] | None = None
+        self._half: Pixels | None = None
+
+    def put(self, frame: Pixels, half: Pixels) -> None:
+        """``half`` is ``frame`` at exactly half its width and height. Raises ValueError when it is not."""
+        if half.shape != (frame.shape[0] // 2, frame.shape[1] // 2, *frame.shape[2:]):
+            raise ValueError(f"{half.shape} is not half of {frame.shape}")
+        with self._lock:
+            self._keep(frame, half)
+
+    def of(self, pixels: Pixels) -> Pixels:
+        """Half of ``pixels`` by area averaging. Only whole frames (which own their memory) are remembered."""
+        whole = pixels.base if isinstance(pixels.base, np.ndarray) else pixels
+        if whole.shape != pixels.shape or whole.strides != pixels.strides:
+            return _halved(pixels)
+        with self._lock:
+            if self._half is None or self._frame is None or self._frame() is not whole:
+                self._keep(whole, _halved(whole))
+            assert self._half is not None  # kept just now
+            return self._half
+
+    def _keep(self, frame: Pixels, half: Pixels) -> None:
+        self._frame, self._half = weakref.ref(frame, self._drop), half
+
+    def _drop(self, gone: weakref.ref[Pixels]) -> None:
+        if self._frame is gone:
+            self._frame = self._half = None
+
+
+halves = Halves()
+
+
+def _halved(pixels: Pixels) -> Pixels:
+    half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+    return np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     """``pixels`` scaled to ``(height, width, ...)``: halved while that helps, then linear.
 
     About as good as area averaging and several times faster at ratios that are not whole numbers.
     """
+    first = True
     while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
-        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
-        pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
+        pixels = halves.of(pixels) if first else _halved(pixels)
+        first = False
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def from_i420(planes: Pixels) -> Pixels:
+    """Planar YUV 4:2:0 (I420), ``uint8 (height * 3 / 2, width)``, both sides even, to BGR ``(height, width, 3)``."""
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+
+
+def from_nv12(planes: Pixels) -> Pixels:
+    """As ``from_i420``, for semi-planar YUV 4:2:0 (NV12)."""
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_NV12), np.uint8)

@@ -55,17 +55,42 @@ class Gate:
         self.reported: Counter[Kind] = Counter()
         self.discarded: Counter[Reason] = Counter()
 
+    def waits(self, track: Track, frame: Frame, final: bool) -> bool:
+        """Whether nothing may be reported of ``track`` unless it trips a rule: then there is neither use nor reason
+        to read it. When this is the last look at it (``final``), that is what became of it."""
+        grants = [t.grant for t in self._grants.terms(frame.wall) if t.closed is None]
+        function = "plates" if track.kind is Kind.PLATE else "faces"
+        open_to_it = [
+            grant for grant in grants
+            if grant.function == function and grant.id not in track.answered
+            and gate.standing(grant, self._camera, frame.wall) is None
+        ]  # fmt: skip
+        if not open_to_it or not all(gate.awaits_trigger(grant, track.tripped) for grant in open_to_it):
+            return False
+        if final:
+            self._settle(track, Reason.NOT_TRIGGERED)
+        return True
+
     def __call__(self, track: Track, seen: Description | None, frame: Frame, final: bool) -> Iterator[Permit]:
-        """The permits to report ``seen``. A refusal is counted once per track, when no better try can follow."""
+        """The permits to report ``seen``. A track is counted once: when it is first reported, or refused with no
+        better try to follow. It stays open for grants that would still report it if it tripped a rule."""
         permits, refusals = self._decide(track, seen, frame)
-        if permits or final or Reason.REPEAT in refusals:
-            track.settled = True
-            self._count(track.kind, None if permits else refusals[0])
+        track.answered.update(permit.grant.id for permit in permits)
+        if permits and not track.reported:
+            track.reported = True
+            self._count(track.kind, None)
+        if final or ((permits or Reason.REPEAT in refusals) and Reason.NOT_TRIGGERED not in refusals):
+            self._settle(track, refusals[0])
         yield from permits
 
     def forget(self, grant: Grant) -> None:
         """Drops what is remembered of reports under ``grant``."""
         self._recent = {key: last for key, last in self._recent.items() if key[0] != grant.id}
+
+    def _settle(self, track: Track, refusal: Reason | None) -> None:
+        track.settled = True
+        if not track.reported:
+            self._count(track.kind, refusal)
 
     def _count(self, kind: Kind, refusal: Reason | None) -> None:
         self._tally.seen(kind.value)
@@ -85,7 +110,8 @@ class Gate:
         poor = doubt(seen)
         if poor is not None or seen is None:
             return [], [poor or Reason.UNSURE]
-        decisions = [gate.decide(seen, terms, self._camera, frame.wall, track.tripped) for terms in grants]
+        left = [terms for terms in grants if terms.grant.id not in track.answered]
+        decisions = [gate.decide(seen, terms, self._camera, frame.wall, track.tripped) for terms in left]
         decisions = [self._fresh(decision, seen, track, frame.monotonic) for decision in decisions]
         permits = [d for d in decisions if isinstance(d, Permit)]
         # a grant for the other function says nothing about this object, so it names the reason last
@@ -105,6 +131,8 @@ class Gate:
         key = decision.grant.id, what
         known = key in self._recent
         self._recent[key] = track
+        if known:
+            track.answered.add(decision.grant.id)
         return Discard(Reason.REPEAT) if known else decision
 
 
@@ -133,7 +161,7 @@ class Seal:
         common: dict[str, Any] = {
             "camera": self._camera, "boot": self._boot, "seq": self._count(), "time": shot.wall,
             "grant": permit.grant.id, "track": track.number, "box": (x, y, width, height),
-            "triggers": permit.triggers,
+            "trigger": permit.trigger,
         }  # fmt: skip
         if isinstance(seen, FaceTemplate):
             return FaceReport(

@@ -1,13 +1,16 @@
 """Model inference: the one place that imports LiteRT, and the only way a model gets loaded.
 
-``load`` reads ``models/manifest.toml``, refuses a file whose SHA-256 differs, and returns a ``Model``.
+``load`` reads ``models/manifest.toml``, refuses a file whose SHA-256 differs, and returns a ``Model`` on the CPU.
+``configure`` sets for the whole process how many threads that takes and what may run models in the CPU's place
+(``accelerate.py``). Where LiteRT is not installed, its older package ``tflite-runtime`` does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,8 +31,18 @@ class ModelError(VidikError):
     """A model is missing, altered, or not of the form its manifest entry promises."""
 
 
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same network compiled for an accelerator."""
+
+    file: str
+    sha256: str
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model of the manifest. ``outputs`` names the output tensors in the order ``run`` returns them."""
+    """One model of the manifest. ``outputs`` names the output tensors in the order ``run`` returns them.
+
+    ``variants`` holds the files for accelerators that need one of their own, by the accelerator's name.
+    """
 
     name: str
     file: str
@@ -38,6 +51,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provenance: str
     card: str
     outputs: tuple[str, ...]
+    variants: Mapping[str, Variant] = {}
 
 
 class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,8 +91,30 @@ def manifest(folder: Path) -> dict[str, Entry]:
     return {entry.name: entry for entry in parsed.model}
 
 
-def load(name: str, threads: int = 1, folder: Path | None = None) -> Model:
-    """The model called ``name``, checked against the manifest and ready to run on ``threads`` CPU threads.
+Accelerate = Callable[[Entry, Path, Model], Model]
+
+
+@dataclass(slots=True)
+class _Settings:
+    threads: int = 1
+    accelerate: Accelerate | None = None
+    fault: Callable[[Model], str] | None = None
+
+
+_settings = _Settings()
+
+
+def configure(
+    threads: int = 1, accelerate: Accelerate | None = None, fault: Callable[[Model], str] | None = None
+) -> None:
+    """Sets for all models loaded from now on: CPU threads; what takes a model (entry, folder, the model on the CPU)
+    and returns one that runs elsewhere; and the self-test, which says what is wrong with a model, "" for nothing."""
+    _settings.threads, _settings.accelerate, _settings.fault = threads, accelerate, fault
+
+
+def load(name: str, threads: int | None = None, folder: Path | None = None) -> Model:
+    """The model called ``name``, checked against the manifest and ready to run on ``threads`` CPU threads
+    (1, unless ``configure`` says otherwise) or on what ``configure`` was given.
 
     Raises ``ModelError`` when the model is unknown, absent, or differs from the manifest by a single byte.
     """
@@ -86,18 +122,52 @@ def load(name: str, threads: int = 1, folder: Path | None = None) -> Model:
     entry = manifest(folder).get(name)
     if entry is None:
         raise ModelError(f"No model called {name!r} is in {folder / 'manifest.toml'}. Reinstall the package.")
-    path = folder / entry.file
+    content = verified(folder / entry.file, entry.sha256)
+    model = InterpretedModel(entry, content, max(threads or 1, _settings.threads))
+    wrong = _settings.fault(model) if _settings.fault else ""
+    if wrong:
+        raise ModelError(f"The self-test failed on the CPU: {wrong}. Reinstall the package, or replace the device.")
+    return _settings.accelerate(entry, folder, model) if _settings.accelerate else model
+
+
+def verified(path: Path, sha256: str) -> bytes:
+    """The content of the model file ``path``. Raises ``ModelError`` when it is not the one in the manifest."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"The model file {path} cannot be read: {error.strerror}. Reinstall the package.") from error
     found = hashlib.sha256(content).hexdigest()
-    if found != entry.sha256:
+    if found != sha256:
         raise ModelError(
             f"The model file {path} is not the one in the manifest (SHA-256 {found[:16]}…, expected "
-            f"{entry.sha256[:16]}…), so it is not loaded. Restore the file or reinstall the package."
+            f"{sha256[:16]}…), so it is not loaded. Restore the file or reinstall the package."
         )
-    return _LiteRtModel(entry, content, threads)
+    return content
+
+
+@cache
+def interpreters() -> Any:
+    """LiteRT's interpreter module, or that of tflite-runtime. Raises ``ModelError`` when neither is installed."""
+    with suppress(ModuleNotFoundError):
+        from ai_edge_litert import interpreter  # noqa: PLC0415 - slow to import, needed only with a model
+
+        return interpreter
+    try:
+        from tflite_runtime import interpreter as older  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            "Neither ai-edge-litert nor tflite-runtime is installed: pip install 'vidik[vision]'."
+        ) from error
+    return older
+
+
+def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
+    """The accelerator driver in the shared ``library``. Raises ``ModelError`` when it does not load."""
+    try:
+        return interpreters().load_delegate(library, dict(options or {}))
+    except (OSError, ValueError, RuntimeError) as error:
+        cause = str(error) or "it found no device, or has no access to it"
+        raise ModelError(f"The accelerator's library {library} does not work: {cause}.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +175,23 @@ class _Output:
     index: int
     scale: float
     zero: int
+    real: Floats  # reused by every run
 
 
-class _LiteRtModel:
-    def __init__(self, entry: Entry, content: bytes, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - slow to import, needed only here
+class InterpretedModel:
+    """A model in LiteRT's or TensorFlow Lite's interpreter, on the CPU (XNNPACK) or through a delegate."""
 
+    def __init__(self, entry: Entry, content: bytes, threads: int, delegates: Sequence[Any] = ()) -> None:
+        """Raises ``ModelError`` when ``content`` is no such model, or the delegate does not take it."""
         self.entry = entry
         self._content = content  # the interpreter reads from this buffer for as long as it lives
-        self._interpreter = Interpreter(model_content=content, num_threads=threads)
-        self._interpreter.allocate_tensors()
+        try:
+            self._interpreter = interpreters().Interpreter(
+                model_content=content, num_threads=threads, experimental_delegates=list(delegates) or None
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"Model {entry.name} cannot be prepared: {error}. Reinstall the package.") from error
         (given,) = self._interpreter.get_input_details()
         self.shape = tuple(int(n) for n in given["shape"])
         self._dtype = np.dtype(given["dtype"])
@@ -126,24 +203,39 @@ class _LiteRtModel:
         for detail in details:
             if detail["name"] == name:
                 scale, zero = detail["quantization"]
-                return _Output(int(detail["index"]), float(scale), int(zero))
+                real = np.empty(tuple(int(n) for n in detail["shape"]), np.float32)
+                return _Output(int(detail["index"]), float(scale), int(zero), real)
         have = ", ".join(str(d["name"]) for d in details)
         raise ModelError(f"Model {self.entry.name} has no output {name!r}, only {have}. Rebuild its manifest entry.")
 
     def run(self, values: Tensor) -> list[Floats]:
-        if values.dtype == np.uint8 and self._dtype == np.int8:
-            values = (values ^ np.uint8(128)).view(np.int8)
-        if values.shape != self.shape or values.dtype != self._dtype:
+        shift = values.dtype == np.uint8 and self._dtype == np.int8
+        if values.shape != self.shape or not (shift or values.dtype == self._dtype):
             raise ModelError(
                 f"Model {self.entry.name} takes {self._dtype} {self.shape}, was given {values.dtype} {values.shape}."
             )
-        self._interpreter.set_tensor(self._input, values)
-        self._interpreter.invoke()
+        given = self._view(self._input)
+        if shift:
+            np.bitwise_xor(values, 128, out=given.view(np.uint8))
+        else:
+            np.copyto(given, values)
+        del given  # the interpreter does not run while anything looks into its memory
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
         return [self._real(output) for output in self._outputs]
 
+    def _view(self, index: int) -> Tensor:
+        seen: Tensor = self._interpreter.tensor(index)()
+        return seen
+
     def _real(self, output: _Output) -> Floats:
-        raw = self._interpreter.get_tensor(output.index)
+        raw = self._view(output.index)
         if output.scale == 0:
-            return np.asarray(raw, np.float32)
-        real: Floats = (raw.astype(np.float32) - np.float32(output.zero)) * np.float32(output.scale)
-        return real
+            np.copyto(output.real, raw)
+        else:
+            np.subtract(raw, np.float32(output.zero), out=output.real)
+            np.multiply(output.real, np.float32(output.scale), out=output.real)
+        return output.real
+

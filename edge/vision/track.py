@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from edge.records import Trigger
 from edge.vision.values import Box, Detection, Frame, Kind
 
 # A detection below this score may continue a track, but not begin one.
@@ -30,8 +31,10 @@ _SMOOTHING = 0.6  # weight of the newest velocity
 class Track:
     """One object. ``first`` and ``last`` are the frame times of its detections (monotonic seconds).
 
-    ``settled`` is set once its report is decided: it then only keeps the object from being reported again.
-    ``tripped`` are the names of the rules of behaviour that the object has tripped.
+    ``settled`` is set once all is decided about it: it then only keeps the object from being reported again.
+    ``reported`` tells whether it was reported under any grant.
+    ``tripped`` are the rules of behaviour that the object has tripped, by name, in the order in which it did;
+    ``answered`` the ids of the grants under which it was reported, or found to have been reported just before.
     """
 
     number: int
@@ -41,7 +44,9 @@ class Track:
     last: float
     hits: int = 1
     settled: bool = False
-    tripped: set[str] = field(default_factory=set)
+    reported: bool = False
+    tripped: dict[str, Trigger] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
     velocity: tuple[float, float] | None = field(default=None)
 
     def predicted(self, now: float) -> Box:

@@ -29,6 +29,10 @@ def test_uplink_knows_neither_pixels_nor_the_content_of_reports():
     assert loaded_by("edge.uplink.__main__") & (PIXELS | CONTENT) == set()
 
 
+def test_the_camera_link_knows_nothing_of_pictures_reports_or_grants():
+    assert loaded_by("edge.link.__main__") & (PIXELS | CONTENT | {"edge.handover", "edge.audit", "edge.card"}) == set()
+
+
 def test_a_subscriber_needs_neither_models_nor_camera():
     assert loaded_by("edge.listen.cli") & {"cv2", "ai_edge_litert", "edge.vision", "edge.uplink", "models"} == set()
 
@@ -60,6 +64,8 @@ def users(folder, library):
         ("cv2", {"edge/vision/image.py"}),
         ("ai_edge_litert", {"edge/vision/runtime.py"}),
         ("sqlite3", {"edge/uplink/database.py", "edge/uplink/salvage.py"}),
+        ("tflite_runtime", {"edge/vision/runtime.py"}),
+        ("picamera2", {"edge/vision/sources/picamera.py"}),
         ("paho", {"edge/mqtt.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
     ],

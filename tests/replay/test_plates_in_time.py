@@ -9,11 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from edge import config, seal
+from edge.behaviour import Behaviour
 from edge.grant.document import Grant
 from edge.grant.gate import Terms
 from edge.vision import build, image
 from edge.vision.pipeline import Pipeline
+from edge.vision.privacy import PrivacyZones
 from edge.vision.report import Gate, Seal
+from edge.vision.rules import Rules
 from edge.vision.sources.base import MemorySource
 from edge.vision.track import Tracker
 from provisioning.demo import lettering
@@ -65,9 +68,11 @@ def run(pictures, interval):
     sent = Sent()
     pipeline = Pipeline(
         camera=MemorySource(pictures, interval, START + 10),
+        blank=PrivacyZones(()),
         look=build.look(config.Look()),
         detect=build.detect(),
         tracker=Tracker(),
+        rules=Rules(Behaviour()),
         best_shots=build.best_shots(),
         describe=build.describe(),
         gate=Gate("cam-1", Grants(), lambda: True, Count()),

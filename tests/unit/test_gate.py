@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 
 from edge.grant import gate, rotation
 from edge.grant.gate import Discard, Permit, Reason, Terms
+from edge.records import Measure, Trigger
 from edge.vision.values import FaceTemplate, PlateText
 from tests.law import CAMERA, DAY, FACES, NOW, PLATE, changed, digest, entry, make, template
 
+LINE, SPEED, ZONE = (
+    Trigger(name, measure, 1.0, NOW - 5.0)
+    for name, measure in (("line", Measure.LINE), ("speed", Measure.SPEED), ("zone", Measure.ENTRY))
+)
 MIDNIGHT = NOW - NOW % DAY
 
 
@@ -47,14 +52,15 @@ def few_matrices():
         (PLATE, {"scope": "listed", "plates": (digest(bytes(32)),)}, CAMERA, NOW, None),
         (PLATE, {"scope": "listed", "plates": (digest(b"x" * 32),)}, CAMERA, NOW, Reason.NOT_LISTED),
         (PLATE, {"triggers": ("speed", "line")}, CAMERA, NOW, None),
+        (PLATE, {"triggers": ("zone", "line")}, CAMERA, NOW, None),
         (PLATE, {"triggers": ("speed",)}, CAMERA, NOW, Reason.NOT_TRIGGERED),
     ],
 )
 def test_the_gate(seen, changes, camera, now, outcome):
-    decision = gate.decide(seen, Terms(make(**changes), NOW + 8000), camera, now, {"line"})
+    decision = gate.decide(seen, Terms(make(**changes), NOW + 8000), camera, now, {"line": LINE, "zone": ZONE})
     if outcome is None:
         assert isinstance(decision, Permit)
-        assert decision.triggers == (("line",) if "triggers" in changes else ())
+        assert decision.trigger == (LINE if "triggers" in changes else None)
     else:
         assert decision == Discard(outcome)
 
@@ -128,7 +134,7 @@ def cases(draw):
     expires = draw(st.integers(NOW - DAY, NOW + DAY))
     closed = draw(st.none() | st.sampled_from([Reason.EXPIRED, Reason.REVOKED]))
     now = draw(st.floats(NOW - 2 * DAY, NOW + 2 * DAY) | st.sampled_from([begin, grant.not_after, math.nan, math.inf]))
-    tripped = draw(st.sets(st.sampled_from(["line", "speed", "zone"])))
+    tripped = {t.rule: t for t in draw(st.lists(st.sampled_from([LINE, SPEED, ZONE]), unique=True))}
     return grant, seen, expires, closed, draw(st.sampled_from([CAMERA, "cam-3"])), now, tripped
 
 
@@ -153,7 +159,9 @@ def test_no_combination_yields_a_report_that_the_grant_does_not_allow(case):
     assert camera in grant.cameras
     assert grant.not_before <= now < min(grant.not_after, expires)
     assert not grant.hours or any(60 * a <= now % DAY < 60 * b for a, b in grant.hours)
-    assert not grant.triggers or set(decision.triggers) == set(grant.triggers) & tripped != set()
+    named = [trigger for rule, trigger in tripped.items() if rule in grant.triggers]
+    assert decision.trigger == (named[0] if named else None)
+    assert named or not grant.triggers
     assert decision.grant == changed(grant, template_key=bytes(32), faces=(), plates=())
     if isinstance(seen, PlateText):
         assert decision.seen is seen

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -19,7 +20,7 @@ from edge.listen.cli import app
 from edge.listen.client import Connection, KeyFileError, Listener, read_ca, read_keys
 from edge.listen.display import Board, Lines, as_json, plain
 from edge.listen.opener import Opened, Opener, Rejected, Sealed, Status
-from edge.records import FaceReport, PlateReport
+from edge.records import FaceReport, Measure, PlateReport, Trigger
 from provisioning import pki
 from tests.rig import CAMERA, Rig
 
@@ -238,3 +239,13 @@ def test_the_command_names_what_is_missing(rig: Rig, tmp_path: Path) -> None:
     options = ["--ca", str(tmp_path / "none"), "--certificate", "x", "--key", "y"]
     result = CliRunner().invoke(app, options)
     assert isinstance(result.exception, KeyFileError)
+
+
+def test_a_trigger_is_shown_with_its_value_and_unit():
+    trigger = Trigger("limit-50", Measure.SPEED, 61.3, 1_795_000_000.5)
+    shown = json.loads(as_json(msgspec.structs.replace(plate("BG1"), trigger=trigger)))
+    assert shown["trigger"] == {
+        "rule": "limit-50", "measure": "speed", "value": 61.3, "unit": "km/h", "time": 1_795_000_000.5,
+        "at": "2026-11-18T11:06:40.500Z",
+    }  # fmt: skip
+    assert "trigger" not in json.loads(as_json(plate("BG1")))

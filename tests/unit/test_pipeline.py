@@ -10,14 +10,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from edge import seal
+from edge.behaviour import Behaviour, Crossing, Dwell, Stop
 from edge.clock import Timekeeper, record
 from edge.grant import rotation
 from edge.grant.document import Grant, ListedFace
 from edge.grant.gate import Reason, Terms
+from edge.records import Measure
 from edge.vision.best_shot import BestShots
 from edge.vision.look import Grid, Look
 from edge.vision.pipeline import Pipeline
+from edge.vision.privacy import PrivacyZones
 from edge.vision.report import Gate, Seal
+from edge.vision.rules import Rules
 from edge.vision.sources.base import MemorySource
 from edge.vision.track import Track, Tracker
 from edge.vision.values import Box, Detection, FaceTemplate, Kind, PlateText
@@ -31,6 +35,9 @@ FACE = FaceTemplate(np.arange(-64, 64, dtype=np.int8), 1 / float(np.linalg.norm(
 STRANGER = FaceTemplate(FACE.vector[::-1].copy(), FACE.scale, 80.0)
 
 
+NO_RULES = Behaviour()
+
+
 class Script:
     """A fake detector: what it sees in each frame is written down beforehand."""
 
@@ -42,8 +49,14 @@ class Script:
 
 
 class Sent(list):
+    """Notes for every item how many frames the camera had delivered by then."""
+
+    def __init__(self, camera):
+        self.camera, self.frames = camera, []
+
     def offer(self, item):
         self.append(item)
+        self.frames.append(self.camera.delivered)
 
 
 def plate(x, score=0.9):
@@ -80,16 +93,21 @@ class Grants:
         return self.held
 
 
-def run(script, grants, describe, frames=60, wall=START, trusted=True):
+def run(
+    script, grants, describe, frames=60, wall=START, trusted=True,
+    behaviour=NO_RULES, privacy=(), pixels=0, detect=Script,
+):  # fmt: skip
     numbers = itertools.count(1)
-    black = np.zeros((120, 400, 3), np.uint8)
+    camera = MemorySource([np.full((120, 400, 3), pixels, np.uint8)] * frames, wall_start=wall)
     quality = dict.fromkeys(Kind, lambda crop, points, detection: 50.0)
-    sent = Sent()
+    sent = Sent(camera)
     pipeline = Pipeline(
-        camera=MemorySource([black] * frames, wall_start=wall),
+        camera=camera,
+        blank=PrivacyZones(privacy),
         look=Look({Kind.PLATE: Grid(200, 100, 0.2, 0.1, 10)}, 0.7),
-        detect=Script(script),
+        detect=detect(script),
         tracker=Tracker(),
+        rules=Rules(behaviour),
         best_shots=BestShots(quality),
         describe=describe,
         gate=Gate("cam-1", Grants(*grants), lambda: trusted, Count()),
@@ -106,6 +124,14 @@ def reads(text, confidence=0.99):
     return lambda track, shots: PlateText(text, confidence)
 
 
+WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+LINES = Behaviour(
+    lines={"gate": ((0.3, 0.0), (0.3, 1.0))},
+    rules=(
+        Crossing(name="left-over", line="gate", direction="right"),
+        Crossing(name="way-out", line="gate", direction="left"),
+    ),
+)
 PASSING = {i: [plate(5.0 * i)] for i in range(30)}
 
 
@@ -155,17 +181,87 @@ def test_every_decision_is_counted_and_a_new_reason_logged(caplog):
 
 
 def test_only_what_tripped_a_trigger_is_reported_and_the_report_names_it():
-    limited = grant(triggers=("wrong-way",))
-    pipeline, reports = run(PASSING, [limited], reads("BG123AB"))
-    assert reports == []
-    assert dict(pipeline.gate.discarded) == {Reason.NOT_TRIGGERED: 1}
+    limited = grant(triggers=("left-over", "way-out"))
+    pipeline, reports = run(PASSING, [limited], reads("BG123AB"), behaviour=LINES)
+    (report,) = reports
+    assert (report.trigger.rule, report.trigger.measure) == ("way-out", Measure.LINE)
+    assert report.trigger.value == pytest.approx(-90, abs=0.1)
+    # PASSING is at 30 + 75 t pixels, and the line at 120
+    assert report.trigger.time == pytest.approx(START + 90 / 75, abs=0.01)
+    assert (pipeline.gate.reported[Kind.PLATE], dict(pipeline.gate.discarded)) == (1, {})
 
-    def wrong_way(track, shots):
-        track.tripped.update(("wrong-way", "zone"))
-        return PlateText("BG123AB", 0.99)
 
-    _, (report,) = run(PASSING, [limited], wrong_way)
-    assert report.triggers == ("wrong-way",)
+def test_what_trips_no_rule_of_a_grant_is_not_even_read():
+    def never(track, shots):
+        raise AssertionError("was read")
+
+    for limited in (grant(triggers=("left-over",)), grant(triggers=("unheard-of",))):
+        pipeline, reports = run(PASSING, [limited], never, behaviour=LINES)
+        assert reports == []
+        assert dict(pipeline.gate.discarded) == {Reason.NOT_TRIGGERED: 1}
+        assert pipeline.gate._tally == {("seen", "plate"): 1, ("discarded", "no trigger of the grant"): 1}
+
+
+def test_a_report_without_triggers_in_its_grant_says_nothing_of_behaviour():
+    _, (report,) = run(PASSING, [grant()], reads("BG123AB"), behaviour=LINES)
+    assert report.trigger is None
+
+
+def parked(seconds):
+    return {i: [plate(50.0)] for i in range(round(15 * seconds))}
+
+
+@pytest.mark.parametrize("trip", [0.5, 2.0, 6.0])
+def test_a_trigger_after_the_best_shot_is_reported_at_once_and_once(trip):
+    stays = Behaviour(zones={"z": WHOLE}, rules=(Dwell(name="stays", zone="z", seconds=trip),))
+    pipeline, reports = run(parked(12), [grant(triggers=("stays",))], reads("BG123AB"), frames=180, behaviour=stays)
+    (report,) = reports
+    assert report.trigger.value == pytest.approx(trip, abs=0.1)
+    assert pipeline.gate.reported[Kind.PLATE] == 1
+    assert pipeline.sender.frames[0] / 15 == pytest.approx(max(trip, 2.2), abs=0.8)  # the best shot is awaited
+
+
+def test_one_object_one_report_a_grant_whether_it_trips_before_or_after():
+    both = [grant(), grant(id="plates-2", triggers=("stays",))]
+    stays = Behaviour(zones={"z": WHOLE}, rules=(Dwell(name="stays", zone="z", seconds=6.0),))
+    pipeline, reports = run(parked(12), both, reads("BG123AB"), frames=180, behaviour=stays)
+    assert [(r.grant, r.trigger and r.trigger.rule) for r in reports] == [("plates-1", None), ("plates-2", "stays")]
+    assert pipeline.gate.reported[Kind.PLATE] == 1
+    assert pipeline.gate._tally == {("seen", "plate"): 1, ("reported", "plate"): 1}
+    pipeline, reports = run(parked(4), both, reads("BG123AB"), behaviour=stays)
+    assert [r.grant for r in reports] == ["plates-1"]
+    assert (pipeline.gate.reported[Kind.PLATE], dict(pipeline.gate.discarded)) == (1, {})
+
+
+def test_an_unsure_reading_after_a_trigger_is_tried_again():
+    tries = iter([0.5, 0.99, 0.99])
+    stays = Behaviour(zones={"z": WHOLE}, rules=(Dwell(name="stays", zone="z", seconds=3.0),))
+    both = [grant(), grant(id="plates-2", triggers=("stays",))]
+    _, reports = run(parked(6), both, lambda *_: PlateText("BG123AB", next(tries)), frames=140, behaviour=stays)
+    assert [r.grant for r in reports] == ["plates-1", "plates-2"]
+
+
+def test_a_car_reported_just_before_is_still_reported_for_what_it_does_now():
+    both = [grant(), grant(id="plates-2", triggers=("stops",))]
+    stops = Behaviour(zones={"z": WHOLE}, rules=(Stop(name="stops", zone="z", seconds=4.0),))
+    script = {**PASSING, **{i: [plate(200.0)] for i in range(90, 180)}}
+    pipeline, reports = run(script, both, reads("BG123AB"), frames=200, behaviour=stops)
+    assert [(r.grant, r.track) for r in reports] == [("plates-1", 1), ("plates-2", 2)]
+    assert pipeline.gate.reported[Kind.PLATE] == 2
+
+
+def test_privacy_zones_are_black_before_any_stage_sees_them():
+    seen = []
+
+    class Watchful(Script):
+        def __call__(self, frame, glances):
+            seen.append(frame.pixels.copy())
+            return super().__call__(frame, glances)
+
+    hidden = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+    run(PASSING, [grant()], reads("BG123AB"), pixels=200, privacy=[hidden], detect=Watchful)
+    assert len(seen) == 60
+    assert all(not p[:, :200].any() and (p[:, 203:] == 200).all() for p in seen)
 
 
 def test_what_was_gathered_under_a_grant_is_wiped_with_it():

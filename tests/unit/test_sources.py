@@ -9,9 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from edge import config
 from edge.errors import VidikError
 from edge.vision.image import MAX_PIXELS, Capture
-from edge.vision.sources import MemorySource, Paced, PhotoSource, Skip, VideoSource, open_source
+from edge.vision.sources import LiveSource, MemorySource, Paced, PhotoSource, Skip, VideoSource, open_source
+from edge.vision.sources.gstreamer import GstCamera
+from edge.vision.sources.live import CameraLost
+from edge.vision.sources.picamera import PiCamera
+from edge.vision.sources.v4l2 import V4l2Camera
 from edge.vision.values import Pixels
 
 FPS = 20
@@ -117,9 +122,9 @@ class FakeCapture:
         self.released += 1
 
 
-def with_capture(monkeypatch: pytest.MonkeyPatch, capture: FakeCapture, device: bool = False) -> VideoSource:
-    monkeypatch.setattr("edge.vision.sources.video.Capture", lambda path, device: capture)
-    return VideoSource("/dev/video0" if device else "film.mp4", device=device)
+def with_capture(monkeypatch: pytest.MonkeyPatch, capture: FakeCapture) -> VideoSource:
+    monkeypatch.setattr("edge.vision.sources.video.Capture", lambda path: capture)
+    return VideoSource("film.mp4")
 
 
 @pytest.mark.parametrize(
@@ -152,17 +157,42 @@ def test_a_video_with_no_good_frame_is_an_error(monkeypatch: pytest.MonkeyPatch)
         list(source)
 
 
-def test_a_camera_that_falls_silent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = with_capture(monkeypatch, FakeCapture([5.0, 5.1]), device=True)
-    frames = iter(source)
-    assert [next(frames).index, next(frames).index] == [0, 1]
-    with pytest.raises(VidikError, match=r"/dev/video0 stopped .* cable"):
-        next(frames)
+def with_camera(monkeypatch: pytest.MonkeyPatch, capture: FakeCapture) -> V4l2Camera:
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "edge.vision.sources.v4l2.Capture", lambda path, device, size, fps: asked.append((size, fps)) or capture
+    )
+    camera = V4l2Camera("/dev/video0", config.Camera(width=1280, height=720, fps=30.0))
+    camera.open()
+    assert asked == [((1280, 720), 30.0)]
+    return camera
+
+
+def test_a_v4l2_camera_delivers_with_the_drivers_time_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = with_camera(monkeypatch, FakeCapture([5.0, 5.1, 5.2], fps=10.0, broken=frozenset({1})))
+    assert camera.interval == pytest.approx(0.1)
+    first, broken, third = camera.read(), camera.read(), camera.read()
+    assert first is not None
+    assert (first.stamp, first.pixels.shape) == (5.0, (120, 160, 3))
+    assert broken is None
+    assert third is not None
+    with pytest.raises(CameraLost, match=r"/dev/video0 stopped .* cable"):
+        camera.read()
+
+
+def test_a_v4l2_camera_that_is_closed_is_released_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = FakeCapture([5.0, 5.1])
+    camera = with_camera(monkeypatch, capture)
+    camera.close()
+    camera.close()
+    assert capture.released == 1
+    with pytest.raises(CameraLost):
+        camera.read()
 
 
 def test_closing_in_the_loop_releases_once_and_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = FakeCapture([0.0, 0.1, 0.2])
-    source = with_capture(monkeypatch, capture, device=True)
+    source = with_capture(monkeypatch, capture)
     for _ in source:
         source.close()
     source.close()
@@ -171,7 +201,7 @@ def test_closing_in_the_loop_releases_once_and_ends_quietly(monkeypatch: pytest.
 
 
 def test_a_device_that_is_none_is_refused() -> None:
-    with pytest.raises(VidikError, match=r"cannot open the camera /dev/null"):
+    with pytest.raises(VidikError, match=r"cannot open the camera /dev/null: it is no video device"):
         open_source("/dev/null")
 
 
@@ -236,7 +266,8 @@ def test_one_photo_is_a_source(tmp_path: Path) -> None:
     [
         ("missing", "No such file.*check the path"),
         (".", "no photo in .*give a folder"),
-        ("rtsp://camera/1", "network are not supported"),
+        ("rtsp://camera/1", "has no network.*table \\[link\\]"),
+        ("picamera:front", "No such file"),
     ],
 )
 def test_refusals_name_cause_and_next_step(
@@ -286,3 +317,18 @@ def test_capture_states_rate_and_length(tmp_path: Path) -> None:
     capture = Capture(str(write_video(tmp_path / "a.avi")))
     assert (capture.opened, capture.fps, capture.announced) == (True, FPS, 12)
     capture.release()
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        ("picamera:0", PiCamera),
+        ("/dev/video9", V4l2Camera),
+        ("gst:nvarguscamerasrc ! nvvidconv ! video/x-raw,format=I420", GstCamera),
+        ("link:run/link", GstCamera),
+    ],
+)
+def test_cameras_are_chosen_by_name_and_need_not_be_there_yet(spec: str, kind: type) -> None:
+    with open_source(spec) as source:
+        assert isinstance(source, LiveSource)
+        assert isinstance(source._camera, kind)

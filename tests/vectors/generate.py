@@ -18,7 +18,7 @@ from edge import records, seal
 from edge.grant import document, gate, rotation, signed, trust
 from edge.grant.document import Grant, ListedFace, Revocation
 from edge.hybrid import HybridPrivateKey
-from edge.records import FaceReport, PlateReport
+from edge.records import FaceReport, Measure, PlateReport, Trigger
 from edge.vision.values import FaceTemplate
 
 PATH = Path(__file__).parent / "vectors.json"
@@ -57,13 +57,15 @@ def documents():
 
 
 def reports():
-    """A plate and a face."""
+    """A plate and a face, and each with a trigger."""
     plate = PlateReport(text="BG123AB", confidence=0.987, country="RS", alternates=(("8G123AB", 0.004),), **HEADER)
     face = FaceReport(
         vector=VECTOR, scale=SCALE, quality=88.0, model=bytes(range(8)), entry="p-1", similarity=0.953,
-        triggers=("line",), **HEADER,
+        **HEADER,
     )  # fmt: skip
-    return plate, face
+    speed = Trigger("limit-50", Measure.SPEED, 61.3, 1_795_000_000.790)
+    line = Trigger("way-out", Measure.LINE, -84.2, 1_794_999_999.900)
+    return plate, face, msgspec.structs.replace(plate, trigger=speed), msgspec.structs.replace(face, trigger=line)
 
 
 def make() -> dict[str, object]:

@@ -19,6 +19,7 @@ class Skip(StrEnum):
     UNREADABLE = "unreadable"  # the file could not be read from the disk
     CORRUPT = "corrupt"  # its bytes do not decode
     TOO_LARGE = "too large"  # more pixels than a camera can spare memory for
+    DROPPED = "dropped"  # a newer one came before the pipeline was ready for it
 
 
 class FrameSource(Protocol):

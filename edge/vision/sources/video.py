@@ -1,4 +1,4 @@
-"""Video files and V4L2 cameras as a frame source."""
+"""Video files as a frame source."""
 
 from __future__ import annotations
 
@@ -13,30 +13,24 @@ USUAL_FPS = 25.0
 
 
 class VideoSource(Source):
-    """A video file of any size and frame rate, or a camera (``device=True``).
+    """A video file of any size and frame rate.
 
-    Times are the container's presentation times (the sensor's for a camera), from 0 at the first frame;
-    where they are missing or run backwards, the stated frame rate carries on. Frames that the container
-    announces and that do not decode are counted as corrupt when the file ends. Raises VidikError when
-    the file or device cannot be opened, when no frame of it decodes, or when the camera falls silent.
+    Times are the container's presentation times, from 0 at the first frame; where they are missing or run
+    backwards, the stated frame rate carries on. Frames that the container announces and that do not decode are
+    counted as corrupt when the file ends. Raises VidikError when the file cannot be opened, or when no frame of
+    it decodes.
     """
 
-    def __init__(self, path: str, wall_start: float = 0.0, *, device: bool = False) -> None:
+    def __init__(self, path: str, wall_start: float = 0.0) -> None:
         super().__init__(wall_start)
         self._path = path
-        self._device = device
-        self._capture = Capture(path, device)
+        self._capture = Capture(path)
         if not self._capture.opened:
             self._capture.release()
-            raise VidikError(self._cause())
-
-    def _cause(self) -> str:
-        if self._device:
-            return f"cannot open the camera {self._path}: check that no other program uses it, and group video"
-        return (
-            f"cannot open the video {self._path}: it is damaged, cut off before its index, or not a video; "
-            "play it in a video player to check, or convert it again"
-        )
+            raise VidikError(
+                f"cannot open the video {path}: it is damaged, cut off before its index, or not a video; "
+                "play it in a video player to check, or convert it again"
+            )
 
     def _pictures(self) -> Iterator[tuple[Pixels, float]]:
         stated = self._capture.fps
@@ -59,8 +53,6 @@ class VideoSource(Source):
             self._ended(taken)
 
     def _ended(self, taken: int) -> None:
-        if self._device:
-            raise VidikError(f"the camera {self._path} stopped delivering frames: check its cable, then start again")
         if self.delivered == 0:
             raise VidikError(f"no frame of the video {self._path} can be decoded: convert it again, or give another")
         self.skipped[Skip.CORRUPT] += max(0, self._capture.announced - taken)

@@ -1,0 +1,137 @@
+"""The warden: keeps the unit running unattended. It feeds the watchdog, governs the load, and finds new configurations.
+
+Everything here happens on the pipeline's own thread, between frames or while the camera has none, so that a watchdog
+that is fed means a pipeline that works.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge import config, systemd
+from edge.errors import VidikError
+from edge.vision.governor import Governor, Level
+from edge.vision.health import Health, temperature
+from edge.vision.sources import FrameSource, LiveSource, Skip, State
+from edge.vision.values import Frame
+
+_EVERY = 1.0  # seconds between two looks at what changes slowly
+_WINDOW = 5.0  # seconds over which rates are taken
+
+_log = logging.getLogger(__name__)
+
+
+class Warden:
+    """Watches over one pipeline. ``source`` gives its camera, ``reload`` applies a new configuration and returns what
+    of it needs a new start."""
+
+    def __init__(
+        self, settings: config.Vision, health: Health, governor: Governor, source: Callable[[], FrameSource], *,
+        path: Path | None = None, reload: Callable[[config.Vision], list[str]] = lambda _: [],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._zones, self._path, self._reload = settings.thermal.zones, path, reload
+        self._health, self._governor, self._source, self._clock = health, governor, source, clock
+        self._temperature: float | None = None
+        self._done: deque[tuple[float, float]] = deque()  # when frames were done, and what they took
+        self._began = clock()
+        self._taken = self._next = self._began
+        self._ready = False
+        self._frames = self._spared = 0
+        self._before = (0, 0)  # frames delivered and dropped at the last look
+        self._seen = self._stamp()
+        self._configuration = ""
+        health.facts.append(self.facts)
+        health.troubles.append(self.troubles)
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether ``frame`` is to be described."""
+        self._taken = self._clock()
+        wanted = self._governor.wants(frame.index)
+        self._spared += not wanted
+        return wanted
+
+    def done(self) -> None:
+        """The frame wanted last has been described."""
+        now = self._clock()
+        self._frames += 1
+        self._done.append((now, now - self._taken))
+        while self._done[0][0] < now - _WINDOW:
+            self._done.popleft()
+        if not self._ready:
+            self._ready = True
+            systemd.notify("READY=1", "STATUS=first frame described")
+            _log.info("first frame after %.1f s", now - self._began)
+        self._progress(now)
+
+    def idle(self) -> None:
+        """The camera has nothing at the moment, and is being waited for or opened again."""
+        self._progress(self._clock())
+
+    def _progress(self, now: float) -> None:
+        self._health.progress()
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        systemd.notify("WATCHDOG=1")
+        self._temperature = temperature(self._zones)
+        source = self._source()
+        counted = source.delivered, source.skipped.get(Skip.DROPPED, 0)
+        delivered, dropped = (new - old for new, old in zip(counted, self._before, strict=True))
+        self._before = counted
+        level = self._governor.judge(now, self._temperature, dropped / max(1, delivered + dropped))
+        if level is not Level.NOTHING:
+            _log.debug("left out: %s", level.words)
+        self._look_at_configuration()
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            state = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return (state.st_mtime_ns, state.st_size) if state else None
+
+    def _look_at_configuration(self) -> None:
+        stamp = self._stamp()
+        if self._path is None or stamp is None or stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            left = self._reload(config.load(self._path, config.Vision))
+        except VidikError as error:
+            self._configuration = f"the new configuration is not used: {error}"
+        else:
+            self._configuration = f"a new start is needed for the new {', '.join(left)}" if left else ""
+            _log.info("configuration read again")
+
+    def troubles(self) -> list[str]:
+        """What a person should know."""
+        found = [self._configuration] if self._configuration else []
+        source = self._source()
+        if isinstance(source, LiveSource) and source.condition.state is State.LOST:
+            found.append(f"camera lost: {source.condition.cause}")
+        governor = self._governor
+        if governor.level:
+            found.append(f"{governor.level.words} left out: {governor.cause}")
+        return found
+
+    def facts(self) -> Mapping[str, Any]:
+        """The numbers of the moment."""
+        now, done, source = self._clock(), list(self._done), self._source()
+        recent = [spent for at, spent in done if at >= now - _WINDOW]
+        facts: dict[str, Any] = {
+            "fps": round(len(recent) / min(_WINDOW, max(0.1, now - self._began)), 1),
+            "frame_ms": round(1000 * sum(recent) / len(recent), 1) if recent else None,
+            "frames": self._frames,
+            "skipped": {reason.value: count for reason, count in source.skipped.items()} | {"spared": self._spared},
+            "temperature": self._temperature,
+            "left_out": self._governor.level.words,
+        }
+        if isinstance(source, LiveSource):
+            facts["camera_state"], facts["reopened"] = source.condition.state.value, source.condition.reopened
+        return facts

@@ -1,0 +1,127 @@
+"""``python -m models.lab.bench.soak``: the vision pipeline at full speed for half an hour; does it grow?
+
+One clip is opened again and again, so that sources too have to give back what they take. Resident memory and open
+files are read from the kernel at even distances; the slope is that of a straight line through what follows warming up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from edge import config
+from edge.clock import SystemClock
+from edge.errors import VidikError
+from edge.vision import build, sources
+from edge.vision.values import Frame
+from models.lab import console
+
+_WARM = 0.15  # share of the run that is not counted: caches fill, allocators settle
+_GAP = 40.0  # seconds on the frame clock between two passes, so that no plate counts as a repeat
+MOST_MIB, MOST_SLOPE = 220.0, 0.1  # what holds: resident MiB, and MiB a minute
+
+app = console.command()
+
+
+def passes(clip: str, until: float, start: float) -> Iterator[Frame]:
+    """The frames of ``clip`` over and over until the monotonic time ``until``, in one rising time."""
+    index, offset = 0, 0.0
+    while time.monotonic() < until:
+        last = 0.0
+        with sources.open_source(clip, wall_start=0.0) as source:
+            for frame in source:
+                last = offset + frame.monotonic
+                yield dataclasses.replace(frame, index=index, monotonic=last, wall=start + (last % 3600))
+                index += 1
+                if time.monotonic() >= until:
+                    return
+        offset = last + _GAP
+
+
+def verdict(minutes: list[float], mib: list[float], files: list[int]) -> dict[str, Any]:
+    """What the samples say: the slope after warming up, the most memory, the range of open files, and ``holds``."""
+    begin = int(len(minutes) * _WARM)
+    if len(minutes) - begin < 3:
+        raise VidikError("The run was too short to say anything. Give it more minutes.")
+    slope = float(np.polyfit(minutes[begin:], mib[begin:], 1)[0])
+    fewest, most = min(files[begin:]), max(files[begin:])
+    # a pass that ends while a sample is taken has its file closed for that moment, or two are open
+    holds = max(mib) <= MOST_MIB and slope <= MOST_SLOPE and most - fewest <= 2
+    return {
+        "mib_most": round(max(mib), 1), "mib_after_warming": round(mib[begin], 1), "mib_end": round(mib[-1], 1),
+        "slope_mib_a_minute": round(slope, 4), "files": [fewest, most], "holds": holds,
+    }  # fmt: skip
+
+
+def _other_side(folder: Path, clip: str, ready: Any) -> None:
+    """In a process of its own, whose memory does not count: a deployment, then an inbox that takes all reports."""
+    from edge.handover import Receiver  # noqa: PLC0415
+    from provisioning import deployment  # noqa: PLC0415
+    from provisioning.demo.cli import clip_people  # noqa: PLC0415
+
+    made = deployment.create(folder)
+    deployment.grant_plates(made)
+    deployment.configure(made, clip, 1)
+    deployment.grant_faces(made, clip_people())
+    inbox = Receiver(made.camera_folder / "run" / "inbox")
+    ready.send(made.config)
+    while True:
+        inbox.acknowledge(inbox.receive(1.0))
+
+
+def _resident() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@app.command()
+def soak(
+    clip: Annotated[Path, typer.Argument(help="A video.")],
+    minutes: Annotated[float, typer.Option(help="How long.")] = 30.0,
+) -> None:
+    """Run, print one JSON line, and fail when memory or open files grow."""
+    times: list[float] = []
+    mib: list[float] = []
+    files: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="vidik-soak-") as folder:
+        here, there = multiprocessing.Pipe(duplex=False)
+        other = multiprocessing.get_context("fork").Process(target=_other_side, args=(Path(folder), str(clip), there))
+        other.start()
+        if not here.poll(120):
+            other.kill()
+            raise VidikError("The deployment for the run was not made within two minutes.")
+        assembly = build.assemble(config.load(here.recv(), config.Vision), SystemClock())
+        pipeline, begun = assembly.pipeline, time.monotonic()
+        every, frames = max(0.2, minutes / 3), 0
+        for frame in passes(str(clip), begun + 60 * minutes, time.time()):
+            pipeline.step(frame)
+            frames += 1
+            now = time.monotonic() - begun
+            if now >= every * len(times):
+                times.append(now / 60)
+                mib.append(_resident())
+                files.append(len(list(Path("/proc/self/fd").iterdir())))
+        reported = sum(pipeline.gate.reported.values())
+        pipeline.sender.close()
+        pipeline.camera.close()
+        assembly.close()
+        other.kill()
+        other.join()
+    found = verdict(times, mib, files)
+    typer.echo(json.dumps({"minutes": round(times[-1], 2), "frames": frames, "reported": reported, **found}))
+    if not found["holds"]:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(app())
