@@ -2,6 +2,9 @@
 # make test  installs what it needs and runs lint, types and tests
 # make bench-uplink  measures throughput, memory and flash wear of the delivery
 # make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
+# make test-brokers  also tests RabbitMQ and a NATS cluster, which take minutes (packages rabbitmq-server, nats-server)
+# make test-node  checks the consumer in Node.js and the AsyncAPI document (nodejs, npm)
+# make bench-fleet  simulates 1,000 cameras at a broker that restarts
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -10,7 +13,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models clean help
+.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-node bench-fleet clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -40,6 +43,16 @@ bench: $(TEST_READY)
 
 bench-uplink: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench.delivery
+
+bench-fleet: $(TEST_READY)
+	@$(BIN)/vidik lab fleet --png docs/fleet.png
+
+test-brokers: $(TEST_READY)
+	VIDIK_TEST_BROKERS=1 $(BIN)/pytest tests/contract/test_access.py tests/contract/test_servers.py tests/faults/test_nats_cluster.py
+
+test-node: $(TEST_READY)
+	cd tests/node && npm ci --ignore-scripts --no-audit --no-fund && npm test
+	$(BIN)/pytest tests/node
 
 $(RUN_READY): $(INPUTS)
 	@scripts/setup demo

@@ -27,7 +27,6 @@ from provisioning import pki
 CAMERA_WRITES = ("plate", "face", "status", "card", "audit", "gap")
 CAMERA_READS = ("grant", "config")
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
-_STOP_SECONDS = 5.0
 
 
 class BrokerError(VidikError):
@@ -86,6 +85,7 @@ class ChildBroker:
     """What the brokers share: one child process that listens on one port."""
 
     start_seconds = 15.0
+    stop_seconds = 5.0
     mqtt5 = False
 
     def __init__(self, settings: Settings) -> None:
@@ -96,6 +96,11 @@ class ChildBroker:
     @property
     def port(self) -> int:
         return self._port
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
         self._settings.folder.mkdir(parents=True, exist_ok=True)
@@ -140,13 +145,16 @@ class ChildBroker:
         process, self._process = self._process, None
         if process is None:
             return
-        with suppress(ProcessLookupError):  # to all of its session: some brokers are started by a script
+        # the whole session: some brokers are started by a script, which ends before they do
+        until = time.monotonic() + self.stop_seconds
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, how)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+            while time.monotonic() < until:
+                process.poll()  # a child that nobody waits for would stay in the session
+                os.killpg(process.pid, 0)
+                time.sleep(0.02)
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 class Mosquitto(ChildBroker):

@@ -131,6 +131,13 @@ class _Broker(amqtt.broker.Broker):  # type: ignore[misc]
                 return
             await asyncio.sleep(_RETRY_SECONDS)
 
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        """Leaves out subscriptions that were refused, for which amqtt sends what is retained all the same."""
+        if any(target is session for target, _ in self._subscriptions.get(subscription[0], ())):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
     async def _pass_on(self, topic: str, data: bytes, qos: int | None) -> bool:
         """Sends to all who subscribe. Whether at least one of them acknowledged it."""
         sending = [

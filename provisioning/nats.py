@@ -26,6 +26,7 @@ class NatsNode(ChildBroker):
     """One node of the cluster. ``routes``: the ports on which the nodes find each other, its own first."""
 
     start_seconds = 60.0
+    stop_seconds = 30.0
 
     def __init__(self, settings: Settings, name: str, routes: Sequence[int]) -> None:
         super().__init__(settings)
@@ -84,7 +85,7 @@ def configuration(settings: Settings, name: str, port: int, client_port: int, ro
     users = "\n".join(
         [
             *(_user(camera, "connection", CAMERA_WRITES, CAMERA_READS, f"{camera}.") for camera in settings.cameras),
-            *(_user(subscriber, "subscriber", (), (">",)) for subscriber in settings.subscribers),
+            *(_user(subscriber, "subscriber", (), (">", "")) for subscriber in settings.subscribers),
         ]
     )
     found = ", ".join(f'"nats-route://127.0.0.1:{route}"' for route in routes[1:])
@@ -124,7 +125,8 @@ accounts {{
 
 def _user(name: str, unit: str, writes: Sequence[str], reads: Sequence[str], subtree: str = "") -> str:
     publish = ", ".join(f'"vidik.v1.{subtree}{channel}"' for channel in writes)
-    subscribe = ", ".join(f'"vidik.v1.{subtree}{channel}"' for channel in reads)
+    # "#" also matches the level above it, which a subscriber must be allowed for that reason
+    subscribe = ", ".join(f'"{f"vidik.v1.{subtree}{channel}".rstrip(".")}"' for channel in reads)
     return (
         f'      {{ user: "CN={name},OU=Vidik {unit}", permissions: {{\n'
         f'          publish: {{ allow: [{publish or chr(34) + "none" + chr(34)}] }}\n'

@@ -30,7 +30,8 @@ def rabbitmq() -> str | None:
 class RabbitMq(ChildBroker):
     """One node with a name, a data directory and ports of its own, so that it disturbs no other on the machine."""
 
-    start_seconds = 120.0
+    start_seconds = 400.0  # an Erlang system on a busy machine
+    stop_seconds = 60.0
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

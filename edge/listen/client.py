@@ -18,7 +18,7 @@ from __future__ import annotations
 import queue
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,7 @@ class _Message:
 class Listener(Handler):
     """Subscribes to reports, gaps and statuses of all cameras, or of one.
 
+    ``address``: the broker, or the nodes of a cluster, of which it uses the first that answers.
     ``ca`` is the deployment's CA, ``keys`` the recipient's private keys by key id (see ``read_keys``).
 
     ``name``, unique among the subscribers of a broker, makes the broker keep what comes in while this one does not
@@ -75,7 +76,7 @@ class Listener(Handler):
 
     def __init__(
         self,
-        address: Address,
+        address: Address | Sequence[Address],
         ca: x509.Certificate,
         keys: Mapping[bytes, x25519.X25519PrivateKey],
         camera: str = "+",
@@ -117,7 +118,7 @@ class Listener(Handler):
         for batch in self.batches(most=1, wait=0.0):
             yield from batch
 
-    def batches(self, most: int = 500, wait: float = 1.0) -> Iterator[list[Finding | Connection]]:
+    def batches(self, most: int = 500, wait: float = 1.0) -> Generator[list[Finding | Connection], None, None]:
         """What has come in, about ``most`` findings at a time, but no later than ``wait`` seconds after the first."""
         going_on = True
         while going_on:

@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from models.lab import console, each, faces_eval, labels, media, plates_eval, plots, stages, verification
+from models.lab import console, each, faces_eval, fleet, labels, media, plates_eval, plots, stages, verification
 
 app = console.command()
+app.command("fleet")(fleet.fleet)
 
 
 @app.callback()
 def lab() -> None:
-    """Measure the models on labelled pictures."""
+    """Measure the models on labelled pictures, and the delivery with a simulated fleet."""
 
 
 @app.command("plates")
