@@ -24,7 +24,8 @@ class ConfigError(VidikError):
 
 
 class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to."""
+    """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to; ``signals`` the
+    folder where the states of signals from the broker go, for vision's rules (docs/rules.md)."""
 
     camera: CameraId
     host: str
@@ -36,6 +37,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     inbox: Path
     spool: Path
     spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 256 << 20
+    signals: Path | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from edge import config
 from edge.address import Address
@@ -17,6 +18,7 @@ from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.uplink.deliver import Deliver
 from edge.uplink.publisher import Publisher
+from edge.uplink.signals import Signalled
 from edge.uplink.spool import Spool
 
 _FAREWELL_SECONDS = 1.0
@@ -47,7 +49,9 @@ def run(settings: config.Uplink) -> None:
     spool = Spool(settings.spool, settings.spool_bytes)
     inbox = Receiver(settings.inbox)
     address = Address(settings.host, settings.port, settings.ca, settings.certificate, settings.key)
-    publisher = Publisher(settings.camera, _version(), address, certificate, changed=inbox.wake)
+    given: dict[str, Any] = {} if settings.signals is None else {"signals": settings.signals}
+    kind = Signalled if given else Publisher
+    publisher = kind(settings.camera, _version(), address, certificate, changed=inbox.wake, **given)
     deliver = Deliver(inbox, spool, publisher)
     stopping = False
 

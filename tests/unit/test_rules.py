@@ -117,7 +117,8 @@ def test_only_a_plain_file_is_a_signal(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "means_closed", "closed"),
-    [("1\n", 1, True), ("0\n", 1, False), ("1", 0, False), ("0", 0, True), ("2", 1, None), ("", 1, None), ("on", 1, None)],
+    [("1\n", 1, True), ("0\n", 1, False), ("1", 0, False), ("0", 0, True),
+     ("2", 1, None), ("", 1, None), ("on", 1, None)],
 )
 def test_a_pin_is_a_signal(tmp_path, content, means_closed, closed):
     (tmp_path / "value").write_text(content)
@@ -150,7 +151,8 @@ def frame(pixels, index=0):
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (1280, 720), (333, 217)])
 def test_every_pixel_that_a_zone_touches_is_black(width, height):
-    polygons = [((0.1, 0.2), (0.6, 0.1), (0.5, 0.7)), ((0.3, 0.3), (0.9, 0.3), (0.9, 0.9)), ((0.9, 0.9), (1, 0.9), (1, 1))]
+    corner = ((0.9, 0.9), (1, 0.9), (1, 1))
+    polygons = [((0.1, 0.2), (0.6, 0.1), (0.5, 0.7)), ((0.3, 0.3), (0.9, 0.3), (0.9, 0.9)), corner]
     blank = PrivacyZones(polygons)
     for _ in range(2):  # with fresh and with kept corners
         out = blank(frame(np.full((height, width, 3), 255, np.uint8))).pixels
