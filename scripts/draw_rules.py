@@ -137,10 +137,39 @@ def picture(  # noqa: PLR0917 - a picture has these parts
     for way in ways:
         drawn += path(way, TRIPS if tripped(way, rule, zone, signal) else NOT)
     drawn.append(text(WIDTH - 8, HEIGHT - 8, "green: trips · brown: does not", INK, "end"))
+    return _file(name, drawn)
+
+
+def _file(name: str, drawn: Sequence[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     font = 'font-family="sans-serif" font-size="11"'
     title = f'<title>{name}</title><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
     return "\n".join([f"{head} {font}>{title}", *drawn, "</svg>", ""])
+
+
+def heights() -> str:
+    """Why the height of plates matters: a camera, a plate in two places, and where it seems to be on the road."""
+    road, eye, plate = 215.0, (50.0, 40.0), 165.0
+    drawn = [
+        line(((20, road), (440, road)), INK, 2), line(((50, 40), (50, road)), INK, 1, 'stroke-dasharray="3 3"'),
+        area(((42, 32), (62, 36), (62, 46), (42, 48)), INK), text(56, 130, "H"), text(14, 22, "camera"),
+    ]  # fmt: skip
+    seem = []
+    for x in (190.0, 290.0):
+        ground = eye[0] + (x - eye[0]) * (road - eye[1]) / (plate - eye[1])
+        seem.append(ground)
+        drawn += [
+            line((eye, (ground, road)), "#0969da", 1),
+            line(((x, plate), (x, road)), TRIPS, 1, 'stroke-dasharray="3 3"'),
+            area(((x - 3, plate - 7), (x + 3, plate - 7), (x + 3, plate + 7), (x - 3, plate + 7)), TRIPS),
+        ]  # fmt: skip
+    drawn += [
+        text(194, 196, "h", TRIPS), line(((190, 150), (290, 150)), TRIPS, 2),
+        text(240, 144, "the way it goes", TRIPS, "middle"),
+        line(((seem[0], 224), (seem[1], 224)), "#0969da", 2),
+        text(230, 240, "on the road it seems to go H / (H − h) times as far", "#0969da", "middle"),
+    ]  # fmt: skip
+    return _file("speed", drawn)
 
 
 def pictures() -> dict[str, str]:
@@ -186,6 +215,7 @@ def pictures() -> dict[str, str]:
         Way(((230, 220), (230, 112)), "halts"),
         Way(((320, 220), (320, 112), (430, 112)), "turns off", at=(-40, -8)),
     ]
+    out["speed.svg"] = heights()
     out["red-light.svg"] = picture("red light", [*the_zone(upper), *stop_line], red, ways, upper, "closed")
     return out
 

@@ -19,10 +19,12 @@ from edge.vision.privacy import PrivacyZones
 from edge.vision.report import Gate, Seal
 from edge.vision.rules import Rules
 from edge.vision.track import Tracker
+from provisioning import deployment
 from provisioning.demo import clip as demo_clip
 from provisioning.demo.actors import Car, Path, Scene
 from provisioning.demo.raster import Camera
 from tests.law import Count
+from tests.replay.conftest import play
 
 START = 1_795_000_000.0
 FPS = 15
@@ -193,6 +195,28 @@ def test_nothing_in_a_privacy_zone_is_seen_or_reported(clip):
     assert texts == {
         "none": {"PA112KD", "BG1847KT", "a face"}, "parking": {"BG1847KT", "a face"}, "both": set(),
     }  # fmt: skip
+
+
+def test_a_rule_in_the_file_decides_what_reaches_a_subscriber(clip, tmp_path, monkeypatch):
+    """Both processes, a broker and TLS: the rule stands in camera.toml, and the grant on the camera asks for it."""
+    (ax, ay), (bx, by) = fractions(OVER, BACK)
+    behaviour = f"""
+[vision.behaviour]
+lines.over = [[{ax}, {ay}], [{bx}, {by}]]
+rules = [{{ kind = "line", name = "towards", line = "over", direction = "right" }}]
+"""
+    plain = deployment.configure
+
+    def configure(made, *given, **named):
+        plain(made, *given, **named)
+        with made.config.open("a") as file:
+            file.write(behaviour)
+
+    monkeypatch.setattr(deployment, "configure", configure)
+    played = play(tmp_path, clip, lambda made: deployment.grant_plates(made, triggers=("towards",)))
+    assert sorted(played.texts) == TOWARDS
+    assert {(r.trigger.rule, r.trigger.measure) for r in played.reports} == {("towards", Measure.LINE)}
+    assert played.counted["discarded"]["no trigger of the grant"] > 0
 
 
 # How fast: a camera 5.5 m above the road, marks painted on both lanes 17 and 36 m away, and cars of known speed.
