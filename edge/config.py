@@ -34,7 +34,8 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to.
 
-    ``notices`` is where vision puts the signed public card and the head of the audit log.
+    ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``signals`` the
+    folder where the states of signals from the broker go, for vision's rules (docs/rules.md).
     """
 
     camera: CameraId
@@ -55,6 +56,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     answer_seconds: Annotated[float, Meta(ge=1.0, le=600.0)] = 30.0
     drain_rate: Annotated[float, Meta(ge=0.0, le=100_000.0)] = 50.0
     commit_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
+    signals: Path | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -54,3 +54,97 @@ def test_a_mistake_is_named(tmp_path, change, cause):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml cannot be read"):
         config.load(tmp_path / "none.toml", config.Uplink)
+
+
+BEHAVIOUR = """
+privacy = [[[0, 0], [0.2, 0], [0.2, 0.5]]]
+
+[vision.behaviour.lines]
+stop = [[0.2, 0.7], [0.8, 0.7]]
+
+[vision.behaviour.zones]
+junction = [[0.2, 0.1], [0.8, 0.1], [0.8, 0.5], [0.2, 0.5]]
+
+[vision.behaviour.signals]
+main = { file = "run/signals/main" }
+side = { gpio = "/sys/class/gpio/gpio17/value", closed = 0 }
+
+[[vision.behaviour.rules]]
+kind = "line"
+name = "way-out"
+line = "stop"
+direction = "left"
+objects = ["faces"]
+
+[[vision.behaviour.rules]]
+kind = "wrong-way"
+name = "against"
+zone = "junction"
+along = [[0.5, 0.5], [0.5, 0.1]]
+
+[[vision.behaviour.rules]]
+kind = "speed"
+name = "limit-50"
+over = 53
+points = [[0.2, 0.2], [0.8, 0.2], [0.9, 0.9], [0.1, 0.9]]
+metres = [[0, 20], [3.5, 20], [3.5, 0], [0, 0]]
+camera_height = 5.5
+
+[[vision.behaviour.rules]]
+kind = "red-light"
+name = "runs-red"
+line = "stop"
+direction = "left"
+zone = "junction"
+signal = "main"
+"""
+
+
+def test_behaviour_is_read(tmp_path):
+    settings = config.load(write(tmp_path, GOOD + BEHAVIOUR), config.Vision)
+    assert settings.privacy == (((0, 0), (0.2, 0), (0.2, 0.5)),)
+    assert settings.behaviour.signals["main"].file == tmp_path / "run" / "signals" / "main"
+    assert str(settings.behaviour.signals["side"].gpio) == "/sys/class/gpio/gpio17/value"
+    line, _, speed, light = settings.behaviour.rules
+    assert (line.name, line.objects, line.direction) == ("way-out", ("faces",), "left")
+    assert (speed.camera_height, speed.plate_height, light.grace_seconds) == (5.5, 0.5, 0.5)
+    assert config.load(write(tmp_path, GOOD), config.Vision).behaviour.rules == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("[0.2, 0.5]]]", "[0.1, 0.0004]]]", "privacy zone 1 has hardly any area"),
+        ("[0.2, 0.5]]]", "[0, 0]]]", "privacy zone 1 names a corner twice"),
+        ("[[[0, 0], [0.2, 0], [0.2, 0.5]]]", "[[[0, 0], [1, 1], [1, 0], [0, 1]]]", "privacy zone 1 crosses itself"),
+        ("[[[0, 0], ", "[[[0, -0.1], ", "privacy"),
+        ("[[[0, 0], ", "[[[nan, 0], ", "privacy"),
+        ("[[[0, 0], [0.2, 0], [0.2, 0.5]]]", "[[[0, 0], [0.2, 0]]]", "privacy"),
+        ("stop = [[0.2, 0.7], [0.8, 0.7]]", "stop = [[0.2, 0.7], [0.2, 0.7]]", "line stop has two ends in"),
+        ("stop = [[0.2, 0.7], ", "stop = [[0.2, 1.7], ", "lines"),
+        ("[0.8, 0.1], [0.8, 0.5], [0.2", "[0.8, 0.5], [0.8, 0.1], [0.2", "zone junction crosses itself"),
+        ('line = "stop"\ndirection = "left"\nobjects', 'line = "stpo"\ndirection = "left"\nobjects',
+         "rule way-out uses the line stpo, which is not defined .lines here: stop."),
+        ('zone = "junction"\nalong', 'zone = "bay"\nalong', "the zone bay, .* .zones here: junction."),
+        ('signal = "main"', 'signal = "light"', "the signal light, .* .signals here: main, side."),
+        ('name = "against"', 'name = "way-out"', "two rules have the name way-out"),
+        ('name = "against"', 'name = "Against"', "rules"),
+        ('name = "against"', 'name = "a-name-of-17-chars"', "rules"),
+        ("[[0.5, 0.5], [0.5, 0.1]]", "[[0.5, 0.5], [0.5, 0.5]]", "along of rule against has two ends"),
+        ("[0.9, 0.9], [0.1, 0.9]]", "[0.1, 0.9], [0.9, 0.9]]", "rule limit-50: points must go around"),
+        ("[3.5, 0], [0, 0]]", "[0, 10], [0, 0]]", "rule limit-50: three of the four metres lie on one line"),
+        ("[[0.2, 0.2], [0.8, 0.2], ", "[[0.2, 0.9], [0.8, 0.9], ", "three of the four points lie on one"),
+        ("over = 53", "over = -3", "over"),
+        ("over = 53", 'over = 53\nobjects = ["faces"]', "rules"),
+        ('file = "run/signals/main"', 'file = "a", gpio = "b"', "a signal needs a file or a gpio"),
+        ('file = "run/signals/main"', "fresh_seconds = 2.0", "a signal needs a file or a gpio"),
+        ('kind = "wrong-way"', 'kind = "wrong"', "rules"),
+        ('objects = ["faces"]', 'objects = ["bicycles"]', "rules"),
+        ('direction = "left"\nobjects', 'towards = "left"\nobjects', "towards"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_behaviour_is_named(tmp_path, old, new, cause):
+    assert BEHAVIOUR.count(old) == 1
+    with pytest.raises(ConfigError, match=cause) as raised:
+        config.load(write(tmp_path, GOOD + BEHAVIOUR.replace(old, new)), config.Vision)
+    assert "camera.toml" in str(raised.value)
