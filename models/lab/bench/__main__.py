@@ -101,7 +101,7 @@ def _stages(name: str, figures: dict[str, Any]) -> Table:
 
 
 def _core(figures: dict[str, Any]) -> Table:
-    title = f"one core, {figures['size']}, {figures['frames']} frames, CPU time; flame graph in {figures['flame_graph']}"
+    title = f"one core, {figures['size']}, {figures['frames']} frames, CPU time; drawn in {figures['flame_graph']}"
     table = Table("what", "figure", title=title)
     for part, spent in figures["cpu_ms"].items():
         table.add_row(f"{part}, ms a frame", f"{spent:.2f}")

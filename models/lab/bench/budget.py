@@ -98,7 +98,8 @@ def measure(settings: config.Vision, most: int, drawing: Path, progress: Progres
     if not done:
         raise VidikError("The footage is too short to measure. Give a longer one.")
     drawing.parent.mkdir(parents=True, exist_ok=True)
-    drawing.write_text(flame.draw(flame.collapsed(sampler.stacks, "pipeline:Pipeline.step"), _title(done)), encoding="utf-8")
+    inside = flame.collapsed(sampler.stacks, "pipeline:Pipeline.step")
+    drawing.write_text(flame.draw(inside, _title(done)), encoding="utf-8")
     return {"frames": done, "size": frame_size(pipeline), **_figures(spent, done), "flame_graph": str(drawing)}
 
 
