@@ -1,5 +1,9 @@
 # make run   installs what it needs and shows a camera at work (SOURCE=video-or-folder, CAMERA=/dev/video0, SOUGHT=photos)
 # make test  installs what it needs and runs lint, types and tests
+# make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
+# make test-picamera  runs it on the real picamera2 over libcamera's virtual camera (as root; makes a Debian 13 in build/)
+# make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
+# make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -8,7 +12,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-fuzz lint types check bench models clean help
+.PHONY: run test test-sources test-picamera test-tflite test-soak test-fuzz lint types check bench models clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -20,6 +24,22 @@ test: $(TEST_READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+	gstreamer1.0-plugins-ugly gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi
+
+test-sources: $(TEST_READY)
+	$(if $(filter 0,$(shell id -u)),,sudo -n) apt-get install -y -q --no-install-recommends $(SERVERS)
+	$(BIN)/pytest tests/contract/test_source_contract.py $(if $(DEVICE),--device "$(DEVICE)")
+
+test-picamera:
+	scripts/test-picamera
+
+test-tflite:
+	scripts/test-tflite
+
+test-soak: $(TEST_READY)
+	$(BIN)/python -m models.lab.bench.soak --minutes $(or $(SOAK_MINUTES),30)
 
 test-fuzz: $(TEST_READY)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP
