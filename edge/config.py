@@ -173,7 +173,7 @@ def notices_of(path: Path) -> Path:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    vision = text.partition("[vision]")[2]
+    vision = text.partition("[vision]")[2] or text
     for name in ("notices", "state"):
         found = re.search(rf"""^{name}\s*=\s*["']([^"'\n]+)["']""", vision, re.MULTILINE)
         if found:

@@ -1,6 +1,6 @@
 """Where the CPU time goes: a sampling profiler and the flame graph it draws.
 
-A timer on the process's CPU time interrupts every millisecond; a stack is charged with the CPU time since the one
+A timer on the process's CPU time interrupts every five milliseconds; a stack is charged with the CPU time since the one
 before, so that long calls into native code count in full, and a busy machine does not blur the picture.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-_INTERVAL = 0.001  # seconds of CPU time between two samples
+_INTERVAL = 0.005  # seconds of CPU time between two samples
 _LARGEST_GAP = 1.0  # what exceeds it was spent outside of the interpreter's reach, as at the start
 _WIDTH, _ROW, _LEAST = 1200, 17, 0.5  # of the drawing, pixels
 
