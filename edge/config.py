@@ -23,7 +23,11 @@ class ConfigError(VidikError):
 
 
 class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to."""
+    """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to.
+
+    ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
+    where documents from the broker go, for vision to verify.
+    """
 
     camera: CameraId
     host: str
@@ -35,6 +39,8 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     inbox: Path
     spool: Path
     spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 256 << 20
+    notices: Path | None = None
+    incoming: Path | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

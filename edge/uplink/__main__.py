@@ -16,7 +16,7 @@ from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.uplink.deliver import Deliver
-from edge.uplink.publisher import Publisher
+from edge.uplink.exchange import Exchange
 from edge.uplink.spool import Spool
 
 _FAREWELL_SECONDS = 1.0
@@ -47,7 +47,10 @@ def run(settings: config.Uplink) -> None:
     spool = Spool(settings.spool, settings.spool_bytes)
     inbox = Receiver(settings.inbox)
     address = Address(settings.host, settings.port, settings.ca, settings.certificate, settings.key)
-    publisher = Publisher(settings.camera, _version(), address, certificate, changed=inbox.wake)
+    publisher = Exchange(
+        settings.camera, _version(), address, certificate, changed=inbox.wake,
+        notices=settings.notices, incoming=settings.incoming,
+    )  # fmt: skip
     deliver = Deliver(inbox, spool, publisher)
     stopping = False
 
@@ -63,6 +66,7 @@ def run(settings: config.Uplink) -> None:
         _log.info("started camera=%s broker=%s:%d spool=%d", settings.camera, settings.host, settings.port, len(spool))
         while not stopping:
             deliver.step()
+            publisher.state()
         publisher.close(_FAREWELL_SECONDS)
         deliver.finish()
         _log.info("stopped spool=%d", len(spool))
