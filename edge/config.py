@@ -5,13 +5,13 @@ Each process reads only its own table. Paths in the file are relative to the fil
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from edge import toml
 from edge.errors import VidikError
 
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
@@ -82,8 +82,8 @@ def load(path: Path, table: type[Table]) -> Table:
     """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend."""
     name = _TABLES[table]
     try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        parsed = toml.read(path)
+    except toml.TomlError as error:
         raise ConfigError(f"The configuration {path} cannot be read: {error}. Mend it and start again.") from error
     if not isinstance(parsed.get(name), dict):
         raise ConfigError(f"The configuration {path} has no table [{name}]. Add it: docs/configuration.md shows one.")

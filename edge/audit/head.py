@@ -70,7 +70,9 @@ def read(signed: bytes) -> tuple[Head, bytes]:
     return head, certificate
 
 
-def _head(content: dict[int, object]) -> Head:
+def _head(content: object) -> Head:
+    if not isinstance(content, dict):
+        raise TypeError("no map")
     camera, number, reached, time = (content.pop(key) for key in (_CAMERA, _NUMBER, _HASH, _TIME))
     if content or not isinstance(camera, str) or type(number) is not int or type(time) is not int:
         raise ValueError("fields of another kind")

@@ -47,7 +47,7 @@ class Ledger:
             self._entries = msgspec.json.decode(path.read_bytes(), type=_Bounded)
         except FileNotFoundError:
             self._entries = {}
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise VidikError(
                 f"The record of grants {path} cannot be read: {error}. Provision the camera again: without the record "
                 "old grants could return."
