@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge import config, durable
-from edge.audit import Audit, Tally
+from edge.audit import Account, Audit, Tally
 from edge.clock import Clock, Timekeeper
 from edge.errors import VidikError
 from edge.grant import trust
@@ -58,14 +58,14 @@ class Assembly:
     pipeline: Pipeline
     keeper: Timekeeper
     tally: Tally
-    audit: Audit
+    account: Account
 
     def close(self) -> None:
         """Writes down the last counts and the time. Call when the pipeline has ended."""
         self.keeper.close()
         self.tally.flush()
-        self.audit.append("stop")
-        self.audit.close()
+        self.account.append("stop")
+        self.account.close()
 
 
 def assemble(settings: config.Vision, clock: Clock) -> Assembly:
@@ -74,16 +74,25 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
     boot = next_boot(settings.state)
     signer = KeySigner(signing_key, _certificate(settings.signing_certificate))
     audit = Audit(settings.state / "audit", clock, settings.camera, signer)
+    account = Account(audit, clock)
     models = manifest(models_dir())
-    _announce(audit, boot, settings, models)
-    tally = Tally(audit, clock)
-    keeper = Timekeeper(clock, settings.state / NEWEST, audit)
+    _announce(account, boot, settings, models)
+    tally = Tally(account, clock)
+    keeper = Timekeeper(clock, settings.state / NEWEST, account)
     shots = best_shots()
     grants = GrantStore(
         settings.grants, trust.load(settings.trust), settings.camera,
-        state=settings.state, incoming=settings.incoming, journal=audit,
+        state=settings.state, incoming=settings.incoming, journal=account,
     )  # fmt: skip
-    gate = Gate(settings.camera, grants, lambda: keeper.trusted, tally)
+    notices = Notices(
+        settings.notices or settings.state, audit, clock, signer, camera=settings.camera, software=_software(),
+        models={name: entry.sha256 for name, entry in models.items()},
+    )  # fmt: skip
+
+    def kept() -> bool:
+        return account.whole and keeper.kept and grants.kept and notices.kept
+
+    gate = Gate(settings.camera, grants, lambda: keeper.trusted, tally, kept)
 
     def forget(grant: Grant) -> None:
         gate.forget(grant)
@@ -91,13 +100,9 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
 
     grants.closed.append(forget)
 
-    notices = Notices(
-        settings.notices or settings.state, audit, clock, signer, camera=settings.camera, software=_software(),
-        models={name: entry.sha256 for name, entry in models.items()},
-    )  # fmt: skip
-
     def watch(now: float) -> None:
         held = [terms.grant for terms in grants.terms(now)]
+        account.tick()
         tally.tick()
         notices.tick(g for g in held if keeper.trusted and standing(g, settings.camera, now) is None)
 
@@ -116,7 +121,7 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
         seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
         sender=Sender(settings.inbox),
     )
-    return Assembly(pipeline, keeper, tally, audit)
+    return Assembly(pipeline, keeper, tally, account)
 
 
 def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
@@ -157,12 +162,12 @@ def next_boot(state: Path) -> int:
     return boot
 
 
-def _announce(audit: Audit, boot: int, settings: config.Vision, models: Mapping[str, Entry]) -> None:
+def _announce(account: Account, boot: int, settings: config.Vision, models: Mapping[str, Entry]) -> None:
     """Puts down what runs here."""
-    audit.append("boot", boot=boot, software=_software())
-    audit.append("config", digest=hashlib.sha256(repr(settings).encode()).hexdigest())
+    account.append("boot", boot=boot, software=_software())
+    account.append("config", digest=hashlib.sha256(repr(settings).encode()).hexdigest())
     used = "".join(f"{name} {entry.sha256}\n" for name, entry in sorted(models.items()))
-    audit.append("models", digest=hashlib.sha256(used.encode()).hexdigest())
+    account.append("models", digest=hashlib.sha256(used.encode()).hexdigest())
 
 
 def _software() -> str:
