@@ -57,6 +57,8 @@ def read(signed: bytes) -> tuple[Head, bytes]:
             raise ValueError("too long")
         packed, unprotected, body, signature = cbor.loads(signed, tag=_SIGN1)
         protected = cbor.loads(packed)
+        if not isinstance(protected, dict):
+            raise TypeError("no header")
         certificate = protected.pop(_X5CHAIN)
         if protected != {_ALG: _ES256, _CONTENT_TYPE: TYPE} or unprotected != {}:
             raise ValueError("another type of content")

@@ -48,6 +48,7 @@ from edge.vision.watch import Watched
 _SMALLEST = {Kind.PLATE: 60.0, Kind.FACE: 40.0}
 _COARSE = {Kind.PLATE: 22 / 640, Kind.FACE: 20 / 192}
 _PLATE_TILE = (960, 552)
+_UNSENT = "not handed over"  # in the account: reports that the uplink never took
 NEWEST = "newest"  # the file in the state folder with the newest time seen
 
 
@@ -63,6 +64,7 @@ class Assembly:
     def close(self) -> None:
         """Writes down the last counts and the time. Call when the pipeline has ended."""
         self.keeper.close()
+        self.tally.lost(_UNSENT, self.pipeline.sender.unacknowledged)  # nobody will take it now
         self.tally.flush()
         self.account.append("stop")
         self.account.close()
@@ -100,7 +102,15 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
 
     grants.closed.append(forget)
 
+    sender = Sender(settings.inbox)
+    told = 0  # of what the sender dropped
+
     def watch(now: float) -> None:
+        """``now``: a frame's time. The later of it and the clock counts: pictures that lag revive nothing."""
+        nonlocal told
+        now = max(now, clock.wall())
+        tally.lost(_UNSENT, sender.dropped - told)
+        told = sender.dropped
         held = [terms.grant for terms in grants.terms(now)]
         account.tick()
         tally.tick()
@@ -119,7 +129,7 @@ def assemble(settings: config.Vision, clock: Clock) -> Assembly:
         describe=describe(),
         gate=gate,
         seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
-        sender=Sender(settings.inbox),
+        sender=sender,
     )
     return Assembly(pipeline, keeper, tally, account)
 

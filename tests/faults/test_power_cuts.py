@@ -86,7 +86,8 @@ def test_a_hundred_power_cuts(tmp_path):
     for place in ("grants", "incoming", "state"):
         (tmp_path / place).mkdir()
     for cut in range(CUTS):
-        said, status = run_and_kill(tmp_path, cut, serial, chance.uniform(0.0, 0.02), chance.randint(1, 6) if cut % 5 else 0)
+        lines = chance.randint(1, 6) if cut % 5 else 0
+        said, status = run_and_kill(tmp_path, cut, serial, chance.uniform(0.0, 0.02), lines)
         assert status == -signal.SIGKILL
         outcomes = [model]
         for word, *facts in (line.decode().split() for line in said):

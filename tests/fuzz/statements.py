@@ -5,9 +5,11 @@ A target is how to parse, what to start from, and how to spoil it; it raises not
 
 from __future__ import annotations
 
+import atexit
 import base64
 import itertools
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,7 +32,9 @@ from tests.fuzz.mutate import mutated, mutated_bytes, mutated_text
 from tests.law import TRUST, make
 from tests.vectors import generate
 
-HOME = Path(tempfile.mkdtemp(prefix="vidik-fuzz-"))
+MEMORY = Path("/dev/shm")  # where there is one, files cost no disk
+HOME = Path(tempfile.mkdtemp(prefix="vidik-fuzz-", dir=MEMORY if MEMORY.is_dir() else None))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 HEAD = Head(CAMERA, 12, bytes(32), int(NOW * 1000))
 CARD = card.build(
     CAMERA, NOW, software="1", models={"m": "ab" * 32}, grants=[make()], audit=(12, bytes(32)),
