@@ -17,7 +17,7 @@ from rich.table import Table
 from edge import config
 from edge.errors import VidikError
 from models.lab import console, faces_eval, labels
-from models.lab.bench import peers, processes, stages
+from models.lab.bench import law, peers, processes, stages
 from provisioning import deployment
 from provisioning.demo.cli import default_clip
 from provisioning.deployment import Deployment
@@ -42,6 +42,7 @@ def bench(
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     }
+    found["law"] = law.measure()
     with tempfile.TemporaryDirectory(prefix="vidik-bench-") as folder:
         made = deployment.create(Path(folder))
         deployment.grant_plates(made)
@@ -72,6 +73,8 @@ def _source(made: Deployment, source: str, frames: int) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """Prints everything as tables."""
+    if "law" in found:
+        console.show(_law(found["law"]))
     for name in ("clip", "street photos"):
         if name in found:
             console.show(_stages(name, found[name]["stages"]), _processes(name, found[name]["processes"]))
@@ -86,6 +89,15 @@ def _stages(name: str, figures: dict[str, Any]) -> Table:
     table = Table("stage", "median ms a frame", "mean ms a frame", title=title)
     for stage, median in figures["ms_median"].items():
         table.add_row(stage, f"{median:.2f}", f"{figures['ms_mean'][stage]:.2f}")
+    return table
+
+
+def _law(figures: dict[str, Any]) -> Table:
+    idle = figures["idle frame"]
+    title = f"The law, median ms of processor time; a frame in which nothing happens costs {idle:.3f} ms"
+    table = Table("a report", "gate", "seal", "both", "bytes sealed", title=title)
+    for name, cost in figures["report"].items():
+        table.add_row(name, *(f"{cost[part]:.3f}" for part in ("gate", "seal", "both")), f"{cost['bytes']:.0f}")
     return table
 
 
