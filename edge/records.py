@@ -185,6 +185,8 @@ def _unpacked(name: str, value: Any, taken: Any) -> Any:
         case "quality":
             return float(_whole(value))
         case "alternates":
+            if not isinstance(value, list):
+                raise TypeError("alternates are a list")
             return [[text, _whole(share) / 1000] for text, share in value]
         case _:
             return value

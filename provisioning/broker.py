@@ -58,8 +58,9 @@ class Broker(Protocol):
 class Settings:
     """``folder`` holds the broker's configuration, log and stored messages; the other paths are PEM files.
 
-    ``subscribers``: the common names that may read all cameras. ``cameras``: the common names of the cameras,
-    which only RabbitMQ and NATS need to know; the others apply one pattern to all. ``port``: 0 takes a free one.
+    ``subscribers``: the common names that may read all cameras. ``offices``: those that may hand documents down to
+    cameras, and nothing else. ``cameras``: the common names of the cameras, which only RabbitMQ and NATS need to know;
+    the others apply one pattern to all. ``port``: 0 takes a free one.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Settings:
     subscribers: Sequence[str] = ("subscriber",)
     port: int = 0
     cameras: Sequence[str] = ()
+    offices: Sequence[str] = ("office",)
 
 
 def choose(settings: Settings) -> Broker:
@@ -167,7 +169,7 @@ class Mosquitto(ChildBroker):
         if program is None:
             raise BrokerError("Mosquitto is not installed. Install the package mosquitto, or use the embedded broker.")
         folder = self._settings.folder.resolve()
-        pki.write(folder / "acl", access_rules(self._settings.subscribers).encode(), 0o600)
+        pki.write(folder / "acl", access_rules(self._settings.subscribers, self._settings.offices).encode(), 0o600)
         pki.write(folder / "mosquitto.conf", self._configuration(folder).encode(), 0o600)
         return [program, "-c", str(folder / "mosquitto.conf")]
 
@@ -211,15 +213,19 @@ class Embedded(ChildBroker):
             command += [option, str(file.resolve())]
         for name in settings.subscribers:
             command += ["--subscriber", name]
+        for name in settings.offices:
+            command += ["--office", name]
         return command
 
 
-def access_rules(subscribers: Sequence[str]) -> str:
+def access_rules(subscribers: Sequence[str], offices: Sequence[str] = ()) -> str:
     """The access control list in Mosquitto's form."""
     lines = [f"pattern write vidik/v1/%u/{channel}" for channel in CAMERA_WRITES]
     lines += [f"pattern read vidik/v1/%u/{channel}" for channel in CAMERA_READS]
     for name in subscribers:
         lines += ["", f"user {name}", "topic read vidik/v1/+/#"]
+    for name in offices:
+        lines += ["", f"user {name}", "topic write vidik/v1/+/grant"]
     return "\n".join(lines) + "\n"
 
 

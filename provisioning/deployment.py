@@ -104,6 +104,8 @@ key = "identity/connection.key"
 signing_certificate = "identity/signing.pem"
 inbox = "run/inbox"
 spool = "state/spool.sqlite"
+notices = "run/notices"
+incoming = "run/incoming"
 """
     (made.camera_folder / "run").mkdir(exist_ok=True, mode=0o700)
     clock.record(made.camera_folder / "state" / "newest", time.time())

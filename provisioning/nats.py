@@ -54,7 +54,7 @@ class NatsCluster:
         for i in range(NODES):
             own = Settings(
                 settings.folder / f"node-{i}", settings.ca, settings.certificate, settings.key,
-                settings.subscribers, settings.port if i == 0 else 0, settings.cameras,
+                settings.subscribers, settings.port if i == 0 else 0, settings.cameras, settings.offices,
             )  # fmt: skip
             self.nodes.append(NatsNode(own, f"vidik-{i}", [routes[i], *routes[:i], *routes[i + 1 :]]))
 
@@ -86,6 +86,7 @@ def configuration(settings: Settings, name: str, port: int, client_port: int, ro
         [
             *(_user(camera, "connection", CAMERA_WRITES, CAMERA_READS, f"{camera}.") for camera in settings.cameras),
             *(_user(subscriber, "subscriber", (), (">", "")) for subscriber in settings.subscribers),
+            *(_user(office, "subscriber", ("*.grant",), ()) for office in settings.offices),
         ]
     )
     found = ", ".join(f'"nats-route://127.0.0.1:{route}"' for route in routes[1:])
@@ -124,11 +125,12 @@ accounts {{
 
 
 def _user(name: str, unit: str, writes: Sequence[str], reads: Sequence[str], subtree: str = "") -> str:
+    reads = [channel.replace("/+", ".*") for channel in reads]  # an MQTT wildcard in its NATS form
     publish = ", ".join(f'"vidik.v1.{subtree}{channel}"' for channel in writes)
     # "#" also matches the level above it, which a subscriber must be allowed for that reason
-    subscribe = ", ".join(f'"{f"vidik.v1.{subtree}{channel}".rstrip(".")}"' for channel in reads)
+    subscribe = ", ".join([*(f'"{f"vidik.v1.{subtree}{c}".rstrip(".")}"' for c in reads), '"$MQTT.sub.>"'])
     return (
         f'      {{ user: "CN={name},OU=Vidik {unit}", permissions: {{\n'
         f'          publish: {{ allow: [{publish or chr(34) + "none" + chr(34)}] }}\n'
-        f'          subscribe: {{ allow: [{subscribe}, "$MQTT.sub.>"] }} }} }}'
+        f'          subscribe: {{ allow: [{subscribe}] }} }} }}'
     )

@@ -50,7 +50,7 @@ class RabbitMq(ChildBroker):
             raise BrokerError("RabbitMQ is not installed. Install the package rabbitmq-server.")
         folder = self._settings.folder.resolve()
         settings = self._settings
-        pki.write(folder / "definitions.json", definitions(settings.cameras, settings.subscribers).encode(), 0o600)
+        pki.write(folder / "definitions.json", definitions(settings).encode(), 0o600)
         pki.write(folder / "rabbitmq.conf", configuration(settings, self._port, folder).encode(), 0o600)
         pki.write(folder / "enabled_plugins", b"[rabbitmq_mqtt,rabbitmq_auth_mechanism_ssl].\n", 0o600)
         return [str(_PROGRAM)]
@@ -106,12 +106,13 @@ log.console.level = warning
 """
 
 
-def definitions(cameras: Sequence[str], subscribers: Sequence[str]) -> str:
+def definitions(settings: Settings) -> str:
     """The users and what each may do, as a definitions file (JSON)."""
     users, permissions, topics = [], [], []
     for name, own, writes, reads in [
-        *((c, f"{re.escape(c)}qos[01]", _keys(c, CAMERA_WRITES), _keys(c, CAMERA_READS)) for c in cameras),
-        *((s, ".*", _NOTHING, r"^vidik\.v1\.") for s in subscribers),
+        *((c, f"{re.escape(c)}qos[01]", _keys(c, CAMERA_WRITES), _keys(c, CAMERA_READS)) for c in settings.cameras),
+        *((s, ".*", _NOTHING, r"^vidik\.v1\.") for s in settings.subscribers),
+        *((o, f"{re.escape(o)}qos[01]", r"^vidik\.v1\.[^.]+\.grant$", _NOTHING) for o in settings.offices),
     ]:
         queue = f"^mqtt-subscription-{own}$"
         users.append({"name": name, "password_hash": "", "tags": ""})
@@ -125,4 +126,5 @@ def definitions(cameras: Sequence[str], subscribers: Sequence[str]) -> str:
 
 
 def _keys(camera: str, channels: Sequence[str]) -> str:
-    return rf"^vidik\.v1\.{re.escape(camera)}\.({'|'.join(channels)})$"
+    below = "|".join(channel.replace("/+", r"\.[^.]+") for channel in channels)
+    return rf"^vidik\.v1\.{re.escape(camera)}\.({below})$"

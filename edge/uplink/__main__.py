@@ -17,6 +17,7 @@ from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.uplink.deliver import Deliver
+from edge.uplink.documents import Documents
 from edge.uplink.downlink import Downlink, Inlet
 from edge.uplink.notices import Notices
 from edge.uplink.pace import Pace
@@ -57,7 +58,8 @@ def run(settings: config.Uplink) -> None:
         Address(host, port, settings.ca, settings.certificate, settings.key)
         for host, port in [(settings.host, settings.port), *((each.host, each.port) for each in settings.fallback)]
     ]
-    inlets: list[Inlet] = [] if settings.signals is None else [Signals(settings.signals)]
+    inlets: list[Inlet] = [] if settings.incoming is None else [Documents(settings.incoming)]
+    inlets += [] if settings.signals is None else [Signals(settings.signals)]
     publisher = Downlink(
         settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive, inlets=inlets
     )

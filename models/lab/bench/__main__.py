@@ -17,7 +17,7 @@ from rich.table import Table
 from edge import config
 from edge.errors import VidikError
 from models.lab import console, faces_eval, labels
-from models.lab.bench import budget, peers, processes, stages
+from models.lab.bench import budget, law, peers, processes, stages
 from provisioning import deployment
 from provisioning.demo.cli import clip_people, default_clip
 from provisioning.deployment import Deployment
@@ -43,6 +43,7 @@ def bench(
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     }
+    found["law"] = law.measure()
     with tempfile.TemporaryDirectory(prefix="vidik-bench-") as folder:
         made = deployment.create(Path(folder))
         deployment.grant_plates(made)
@@ -82,6 +83,8 @@ def _budget(made: Deployment, frames: int, drawing: Path) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """Prints everything as tables."""
+    if "law" in found:
+        console.show(_law(found["law"]))
     for name in ("clip", "street photos"):
         if name in found:
             console.show(_stages(name, found[name]["stages"]), _processes(name, found[name]["processes"]))
@@ -110,6 +113,15 @@ def _core(figures: dict[str, Any]) -> Table:
     table.add_row("the same with decoding the clip", f"{figures['core_share_with_decoding']:.1%}")
     table.add_row("frames/s, one core, with decoding", f"{figures['fps_one_core']:.1f}")
     table.add_row("frames/s, two cores, with decoding (reckoned)", f"{figures['fps_two_cores']:.1f}")
+    return table
+
+
+def _law(figures: dict[str, Any]) -> Table:
+    idle = figures["idle frame"]
+    title = f"The law, median ms of processor time; a frame in which nothing happens costs {idle:.3f} ms"
+    table = Table("a report", "gate", "seal", "both", "bytes sealed", title=title)
+    for name, cost in figures["report"].items():
+        table.add_row(name, *(f"{cost[part]:.3f}" for part in ("gate", "seal", "both")), f"{cost['bytes']:.0f}")
     return table
 
 
