@@ -14,6 +14,7 @@ import pytest
 from edge import config, systemd
 from edge.clock import SystemClock
 from edge.errors import VidikError
+from edge.uplink.notices import Notices
 from edge.vision.governor import Governor, Level, SparingLook
 from edge.vision.health import Health, put, temperature
 from edge.vision.look import Grid, Look
@@ -119,10 +120,17 @@ def test_health_is_written_when_there_is_news_and_now_and_then(tmp_path: Path) -
     health.progress()
     health.write()
     assert not (tmp_path / "health.json").exists()
-    clock.now += 10
+    clock.now += 30
     health.progress()
     health.write()
     assert (tmp_path / "health.json").exists()
+
+
+def test_the_uplink_passes_the_health_on(tmp_path: Path) -> None:
+    health = Health(tmp_path, "cam-1", Clock())
+    health.write()
+    (notice,) = Notices(tmp_path).news()
+    assert (notice.channel, json.loads(notice.content)["state"]) == ("health", "ok")
 
 
 def test_a_folder_that_cannot_be_written_to_does_not_stop_the_camera(

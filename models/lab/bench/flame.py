@@ -88,11 +88,11 @@ def draw(stacks: Counter[Stack], title: str) -> str:
     boxes: list[str] = []
     deepest = _boxes(tree, 0.0, 0, tree.spent, boxes)
     height = (deepest + 2) * _ROW
-    body = "\n".join(box.replace("TOP", str(height)) for box in boxes)
+    body = "\n".join(boxes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
         f'font-family="monospace" font-size="11">\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        f'<text x="4" y="12">{html.escape(title)}</text>\n<g transform="translate(0 {height}) scale(1 1)">\n{body}\n'
+        f'<text x="4" y="12">{html.escape(title)}</text>\n<g transform="translate(0 {height})">\n{body}\n'
         "</g>\n</svg>\n"
     )
 

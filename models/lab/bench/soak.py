@@ -61,7 +61,7 @@ def verdict(minutes: list[float], mib: list[float], files: list[int]) -> dict[st
     holds = max(mib) <= MOST_MIB and slope <= MOST_SLOPE and most - fewest <= 2
     return {
         "mib_most": round(max(mib), 1), "mib_after_warming": round(mib[begin], 1), "mib_end": round(mib[-1], 1),
-        "slope_mib_a_minute": round(slope, 4), "files": [fewest, most], "holds": holds,
+        "slope_mib_a_minute": round(slope, 4), "files": [fewest, most], "holds": bool(holds),
     }  # fmt: skip
 
 
