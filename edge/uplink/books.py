@@ -75,7 +75,7 @@ class Books:
         self.removed += keys
         return keys
 
-    def lose(self, reason: Reason, count: int | None, first: Key | None, last: Key, now: float) -> None:
+    def lose(self, reason: Reason, count: int | None, first: Key | None, last: Key | None, now: float) -> None:
         """Reports were lost; one loss of unknown extent counts as one report."""
         self.dropped[reason] += count or 1
         self.losses.add(reason, count, first, last, now)
@@ -121,8 +121,7 @@ class Books:
             if all(first <= (hole.boot, hole.first) and (hole.boot, hole.last) <= last for hole in holes):
                 self.lose("corrupt", None, first, last, now)
                 return
-        if self.accepted:
-            self.lose("corrupt", None, None, Key(*max(self.accepted.items())), now)
+        self.lose("corrupt", None, None, None, now)
         self.unknown_before = True  # how far it went is clear when the next one comes
 
     def accept(self, numbers: Mapping[int, int]) -> None:

@@ -12,6 +12,8 @@ import pytest
 from edge import config
 from edge.config import ConfigError
 from edge.grant import trust
+from edge.handover import LARGEST
+from edge.uplink.books import cost
 
 GOOD = """
 [vision]
@@ -210,3 +212,41 @@ def test_the_example_of_a_trust_file_says_the_defaults(tmp_path):
     for name in ("faces", "change"):
         assert msgspec.to_builtins(defaults[name]) == example[name]
     assert defaults["open_faces"] == example["open_faces"]
+
+
+UPLINK = """
+[uplink]
+camera = "cam-1"
+host = "broker"
+ca = "ca.pem"
+certificate = "c.pem"
+key = "c.key"
+signing_certificate = "s.pem"
+inbox = "run/inbox"
+spool = "spool"
+"""
+
+
+def test_the_default_spool_holds_a_day_of_the_largest_reports(tmp_path):
+    settings = config.load(write(tmp_path, UPLINK), config.Uplink)
+    assert 86_400 * cost(LARGEST) < settings.spool_bytes
+
+
+def test_the_default_waits_for_subscribers(tmp_path):
+    assert config.load(write(tmp_path, UPLINK), config.Uplink).wait_for_subscribers
+
+
+def test_further_brokers(tmp_path):
+    text = UPLINK + '[[uplink.fallback]]\nhost = "b2"\n[[uplink.fallback]]\nhost = "b3"\nport = 1\n'
+    found = config.load(write(tmp_path, text), config.Uplink).fallback
+    assert [(broker.host, broker.port) for broker in found] == [("b2", 8883), ("b3", 1)]
+
+
+def test_the_documented_configuration_is_valid_and_shows_the_defaults(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    text = page.split("```toml\n")[1].split("```")[0]
+    shown = config.load(write(tmp_path, text), config.Uplink)
+    default = config.load(write(tmp_path, UPLINK), config.Uplink)
+    for name in ("spool_bytes", "keepalive", "wait_for_subscribers", "settle_seconds", "answer_seconds", "drain_rate",
+                 "commit_seconds", "port"):  # fmt: skip
+        assert getattr(shown, name) == getattr(default, name)

@@ -45,7 +45,11 @@ def accounted(made: Spool) -> bool:
     made.flush()  # what was found damaged becomes a loss
     missing = {Key(1, seq) for seq in range(1, TOTAL + 1)} - there.keys()
     for loss in made.losses:
-        inside = {key for key in missing if (loss.first is None or loss.first <= key) and key <= loss.last}
+        inside = {
+            key
+            for key in missing
+            if (loss.first is None or loss.first <= key) and (loss.last is None or key <= loss.last)
+        }
         if loss.count is None or len(inside) <= loss.count:
             missing -= inside
     return not missing
@@ -119,6 +123,19 @@ def test_a_crash_during_the_rescue_changes_nothing(tmp_path: Path, crash: str) -
     made = opened(path)
     assert numbers(made) == list(range(1, TOTAL + 2))
     assert sorted(file.name for file in path.parent.iterdir()) == ["s", "s-shm", "s-wal"]
+    made.close()
+
+
+def test_a_total_loss_is_announced_before_the_next_report_comes(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    filled(path)
+    path.write_bytes(random.Random(1).randbytes(path.stat().st_size))
+    made = opened(path)
+    (loss,) = made.losses
+    assert (loss.reason, loss.count, loss.first, loss.last) == ("corrupt", None, None, None)
+    made.add([item(TOTAL + 5)])
+    (loss,) = made.losses
+    assert (loss.count, loss.first, loss.last) == (None, None, (1, TOTAL + 4))
     made.close()
 
 
