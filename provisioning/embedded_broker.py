@@ -17,6 +17,7 @@ import signal
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,17 @@ class Access(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
 
     @dataclass
     class Config:
-        """``subscribers``: the common names that may read all cameras."""
+        """``subscribers``: the common names that may read all cameras; ``offices``: that may send them documents."""
 
         subscribers: list[str] = field(default_factory=list)
+        offices: list[str] = field(default_factory=list)
 
     async def authenticate(self, *, session: Session) -> bool:
         user = _common_name(session)
         session.username = user
         if user is None or not session.clean_session:  # a kept session would bring its old certificate along
             return False
-        if user not in self.config.subscribers and session.client_id != user:
+        if user not in (*self.config.subscribers, *self.config.offices) and session.client_id != user:
             return False  # a camera must not push another one out by taking its client id
         return not session.will_flag or self._may(user, str(session.will_topic), Action.PUBLISH)
 
@@ -62,6 +64,8 @@ class Access(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
     def _may(self, user: str | None, topic: str, action: Action | None) -> bool:
         if user in self.config.subscribers:
             return action != Action.PUBLISH and topic.startswith("vidik/v1/")
+        if user in self.config.offices:
+            return action == Action.PUBLISH and fnmatchcase(topic, "vidik/v1/*/grant") and topic.count("/") == 3
         channels = CAMERA_WRITES if action == Action.PUBLISH else CAMERA_READS
         return topic in {f"vidik/v1/{user}/{channel}" for channel in channels}
 
@@ -168,7 +172,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         certfile=arguments.certificate,
         keyfile=arguments.key,
     )
-    plugins = {f"{__package__}.embedded_broker.Access": {"subscribers": arguments.subscriber}}
+    users = {"subscribers": arguments.subscriber, "offices": arguments.office}
+    plugins = {f"{__package__}.embedded_broker.Access": users}
     broker = _Broker(BrokerConfig(listeners={"default": listener}, plugins=plugins))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -185,6 +190,7 @@ def main() -> None:
     for file in ("--ca", "--certificate", "--key"):
         parser.add_argument(file, type=Path, required=True)
     parser.add_argument("--subscriber", action="append", default=[])
+    parser.add_argument("--office", action="append", default=[])
     logging.basicConfig(level=logging.WARNING)
     amqtt.broker.BrokerProtocolHandler = _Handler
     asyncio.run(_serve(parser.parse_args()))

@@ -17,7 +17,7 @@ from edge.gaps import Gap, Place
 from edge.listen import Opened, Rejected, Sink, open_sink
 from edge.listen.client import Connection
 from edge.listen.sinks.base import SinkError
-from edge.records import FaceReport, PlateReport
+from edge.records import FaceReport, Measure, PlateReport, Trigger
 from tests import postgres
 
 VECTOR = bytes(range(128))
@@ -26,7 +26,8 @@ VECTOR = bytes(range(128))
 def plate(seq: int, camera: str = "cam-1", boot: int = 1) -> Opened:
     report = PlateReport(
         camera=camera, boot=boot, seq=seq, time=1_795_000_000.125 + 3600 * seq, grant="g1", track=seq, box=(1, 2, 3, 4),
-        text="NŠ001ĆĐ", confidence=0.987, country="RS" if seq % 2 else "", triggers=("line", 'a"\\b\t'),
+        text="NŠ001ĆĐ", confidence=0.987, country="RS" if seq % 2 else "",
+        trigger=Trigger('a"\\b\t', Measure.SPEED, 61.3, 1_795_000_000.5),
     )  # fmt: skip
     return Opened(report, 250)
 
@@ -130,9 +131,10 @@ def test_plates_and_faces_are_kept_whole(store: Store) -> None:
     sink.write([plate(1), face(2)])
     sink.close()
     first, second = sorted(store.reports(), key=lambda entry: int(entry["seq"]))
-    assert (first["kind"], first["text"], first["country"], list(first["triggers"])) == (
-        "plate", "NŠ001ĆĐ", "RS", ["line", 'a"\\b\t'],
-    )  # fmt: skip
+    assert (first["kind"], first["text"], first["country"]) == ("plate", "NŠ001ĆĐ", "RS")
+    trigger = first.get("trigger") or first
+    assert trigger["rule"] == 'a"\\b\t'
+    assert trigger.get("measured", trigger.get("value")) == pytest.approx(61.3)
     assert first["confidence"] == pytest.approx(0.987)
     assert list(first["box"]) == [1, 2, 3, 4]
     taken = first["taken"] if isinstance(first["taken"], str) else first["taken"].isoformat()

@@ -20,7 +20,7 @@ function plain(report) {
 }
 
 const said = (vector) => Object.fromEntries(
-  Object.entries(vector.says).filter(([, value]) => !(Array.isArray(value) && value.length === 0) && value !== ""));
+  Object.entries(vector.says).filter(([, value]) => !(Array.isArray(value) && value.length === 0) && value !== "" && value !== null));
 
 test("key ids are those of the vectors", () => {
   assert.deepEqual(holders.map(({ kid }) => kid), vectors.recipients.map(({ kid }) => kid));

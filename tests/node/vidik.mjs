@@ -11,7 +11,7 @@ const ES256 = -7, A128GCM = 1, HPKE_3 = 41, HPKE_3_KE = 49;
 const LARGEST = 2048;
 const REPORT_SIGNING = "1.3.6.1.5.5.7.3.36"; // id-kp-documentSigning, RFC 9336
 const NAMES = {
-  2: "camera", 3: "boot", 4: "seq", 5: "time", 6: "grant", 7: "track", 8: "box", 9: "triggers",
+  2: "camera", 3: "boot", 4: "seq", 5: "time", 6: "grant", 7: "track", 8: "box", 9: "trigger",
   10: "text", 11: "confidence", 12: "country", 13: "alternates",
   20: "vector", 21: "scale", 22: "quality", 23: "model", 24: "entry", 25: "similarity",
 };
@@ -83,6 +83,10 @@ export function decode(content) {
   }
   if (REQUIRED[kind].some((name) => report[name] === undefined)) throw new SealError("a missing field");
   for (const name of ["time", "confidence", "similarity"]) if (name in report) report[name] /= 1000;
+  if (report.trigger) {
+    const [rule, measure, tenths, at] = report.trigger.map((item) => (typeof item === "bigint" ? Number(item) : item));
+    report.trigger = { rule, measure, value: tenths / 10, time: Math.round(report.time * 1000 + at) / 1000 };
+  }
   report.alternates = report.alternates?.map(([text, share]) => [text, share / 1000]);
   if (!report.alternates) delete report.alternates;
   return report;

@@ -108,7 +108,7 @@ def _events(report: Report) -> list[tuple[str, str, dict[str, Any]]]:
         return []  # an open scope's face is a vector that no management system knows what to do with
     content = {
         "UtcTime": datetime.fromtimestamp(report.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "Source": {"VideoSource": report.camera, "Rule": report.triggers[0] if report.triggers else report.grant},
+        "Source": {"VideoSource": report.camera, "Rule": report.trigger.rule if report.trigger else report.grant},
         "Key": {"ObjectId": str(report.track)},
         "Data": data | {"ReportId": f"{report.camera}/{report.boot}/{report.seq}"},
     }
