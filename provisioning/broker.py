@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -59,8 +59,8 @@ class Settings:
     """``folder`` holds the broker's configuration, log and stored messages; the other paths are PEM files.
 
     ``subscribers``: the common names that may read all cameras. ``offices``: those that may hand documents down to
-    cameras, and nothing else. ``cameras``: the common names of the cameras, which only RabbitMQ and NATS need to know;
-    the others apply one pattern to all. ``port``: 0 takes a free one.
+    cameras, and nothing else. ``cameras``: those of the cameras, which only RabbitMQ and NATS need to know; the
+    others apply one pattern to all. ``port``: 0 takes a free one. ``listen``: the address to serve.
     """
 
     folder: Path
@@ -69,8 +69,9 @@ class Settings:
     key: Path
     subscribers: Sequence[str] = ("subscriber",)
     port: int = 0
-    cameras: Sequence[str] = ()
     offices: Sequence[str] = ("office",)
+    cameras: Sequence[str] = ()
+    listen: str = "127.0.0.1"
 
 
 def choose(settings: Settings) -> Broker:
@@ -168,15 +169,39 @@ class Mosquitto(ChildBroker):
         program = mosquitto()
         if program is None:
             raise BrokerError("Mosquitto is not installed. Install the package mosquitto, or use the embedded broker.")
-        folder = self._settings.folder.resolve()
-        pki.write(folder / "acl", access_rules(self._settings.subscribers, self._settings.offices).encode(), 0o600)
-        pki.write(folder / "mosquitto.conf", self._configuration(folder).encode(), 0o600)
-        return [program, "-c", str(folder / "mosquitto.conf")]
+        write_mosquitto(replace(self._settings, port=self._port))
+        return [program, "-c", str(self._settings.folder.resolve() / "mosquitto.conf")]
 
-    def _configuration(self, folder: Path) -> str:
+
+class Embedded(ChildBroker):
+    """amqtt in a process of its own: MQTT 3.1.1 only, nothing kept over a restart. For trying things out."""
+
+    mqtt5 = False
+
+    def _prepare(self) -> list[str]:
         settings = self._settings
-        return f"""# Written by Vidik. Mutual TLS only; the certificate's common name is the user.
-listener {self._port} 127.0.0.1
+        command = [sys.executable, "-m", "provisioning.embedded_broker", "--port", str(self._port)]
+        for option, file in (("--ca", settings.ca), ("--certificate", settings.certificate), ("--key", settings.key)):
+            command += [option, str(file.resolve())]
+        for name in settings.subscribers:
+            command += ["--subscriber", name]
+        for name in settings.offices:
+            command += ["--office", name]
+        return command
+
+
+def write_mosquitto(settings: Settings) -> list[Path]:
+    """Writes Mosquitto's configuration and access rules into the folder; returns the files."""
+    folder = settings.folder.resolve()
+    rules, main = folder / "acl", folder / "mosquitto.conf"
+    pki.write(rules, access_rules(settings.subscribers, settings.offices).encode(), 0o600)
+    pki.write(main, _mosquitto(settings, folder).encode(), 0o600)
+    return [main, rules]
+
+
+def _mosquitto(settings: Settings, folder: Path) -> str:
+    return f"""# Written by Vidik. Mutual TLS only; the certificate's common name is the user.
+listener {settings.port} {settings.listen}
 cafile {settings.ca.resolve()}
 certfile {settings.certificate.resolve()}
 keyfile {settings.key.resolve()}
@@ -199,23 +224,6 @@ log_type error
 log_type warning
 log_type notice
 """
-
-
-class Embedded(ChildBroker):
-    """amqtt in a process of its own: MQTT 3.1.1 only, nothing kept over a restart. For trying things out."""
-
-    mqtt5 = False
-
-    def _prepare(self) -> list[str]:
-        settings = self._settings
-        command = [sys.executable, "-m", "provisioning.embedded_broker", "--port", str(self._port)]
-        for option, file in (("--ca", settings.ca), ("--certificate", settings.certificate), ("--key", settings.key)):
-            command += [option, str(file.resolve())]
-        for name in settings.subscribers:
-            command += ["--subscriber", name]
-        for name in settings.offices:
-            command += ["--office", name]
-        return command
 
 
 def access_rules(subscribers: Sequence[str], offices: Sequence[str] = ()) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from provisioning import pki
 from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings, free_port
@@ -37,10 +39,9 @@ class NatsNode(ChildBroker):
         program = nats_server()
         if program is None:
             raise BrokerError("NATS is not installed. Install the package nats-server.")
-        folder = self._settings.folder.resolve()
-        text = configuration(self._settings, self._name, self._port, self._own, self._routes)
-        pki.write(folder / "nats.conf", text.encode(), 0o600)
-        return [program, "-c", str(folder / "nats.conf")]
+        settings = replace(self._settings, port=self._port)
+        routes = [f"127.0.0.1:{route}" for route in self._routes]
+        return [program, "-c", str(write_nats(settings, self._name, self._own, routes))]
 
 
 class NatsCluster:
@@ -52,10 +53,7 @@ class NatsCluster:
         routes = [free_port() for _ in range(NODES)]
         self.nodes = []
         for i in range(NODES):
-            own = Settings(
-                settings.folder / f"node-{i}", settings.ca, settings.certificate, settings.key,
-                settings.subscribers, settings.port if i == 0 else 0, settings.cameras, settings.offices,
-            )  # fmt: skip
+            own = replace(settings, folder=settings.folder / f"node-{i}", port=settings.port if i == 0 else 0)
             self.nodes.append(NatsNode(own, f"vidik-{i}", [routes[i], *routes[:i], *routes[i + 1 :]]))
 
     @property
@@ -80,8 +78,16 @@ class NatsCluster:
             node.restart()
 
 
-def configuration(settings: Settings, name: str, port: int, client_port: int, routes: Sequence[int]) -> str:
-    """The configuration file of one node."""
+def write_nats(settings: Settings, name: str, client_port: int, routes: Sequence[str]) -> Path:
+    """Writes the configuration of the node ``name`` into the folder; returns the file."""
+    path = settings.folder.resolve() / "nats.conf"
+    pki.write(path, configuration(settings, name, client_port, routes).encode(), 0o600)
+    return path
+
+
+def configuration(settings: Settings, name: str, client_port: int, routes: Sequence[str]) -> str:
+    """The configuration file of one node. ``routes``: host and port under which the nodes find each other, its own
+    first."""
     users = "\n".join(
         [
             *(_user(camera, "connection", CAMERA_WRITES, CAMERA_READS, f"{camera}.") for camera in settings.cameras),
@@ -89,7 +95,7 @@ def configuration(settings: Settings, name: str, port: int, client_port: int, ro
             *(_user(office, "subscriber", ("*.grant",), ()) for office in settings.offices),
         ]
     )
-    found = ", ".join(f'"nats-route://127.0.0.1:{route}"' for route in routes[1:])
+    found = ", ".join(f'"nats-route://{route}"' for route in routes[1:])
     folder = settings.folder.resolve()
     tls = (
         f'cert_file: "{settings.certificate.resolve()}", key_file: "{settings.key.resolve()}", '
@@ -101,7 +107,7 @@ listen: "127.0.0.1:{client_port}"
 tls {{ {tls} }}
 jetstream {{ store_dir: "{folder / "store"}" }}
 mqtt {{
-  listen: "127.0.0.1:{port}"
+  listen: "{settings.listen}:{settings.port}"
   tls {{ {tls} }}
   ack_wait: "60s"
   max_ack_pending: 200
@@ -110,7 +116,7 @@ mqtt {{
 }}
 cluster {{
   name: vidik
-  listen: "127.0.0.1:{routes[0]}"
+  listen: "{routes[0]}"
   routes: [{found}]
 }}
 accounts {{

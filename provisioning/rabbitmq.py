@@ -13,7 +13,9 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from provisioning import pki
 from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings, free_port
@@ -48,11 +50,7 @@ class RabbitMq(ChildBroker):
     def _prepare(self) -> list[str]:
         if rabbitmq() is None:
             raise BrokerError("RabbitMQ is not installed. Install the package rabbitmq-server.")
-        folder = self._settings.folder.resolve()
-        settings = self._settings
-        pki.write(folder / "definitions.json", definitions(settings).encode(), 0o600)
-        pki.write(folder / "rabbitmq.conf", configuration(settings, self._port, folder).encode(), 0o600)
-        pki.write(folder / "enabled_plugins", b"[rabbitmq_mqtt,rabbitmq_auth_mechanism_ssl].\n", 0o600)
+        write_rabbitmq(replace(self._settings, port=self._port))
         return [str(_PROGRAM)]
 
     def _environment(self) -> dict[str, str]:
@@ -80,12 +78,25 @@ class RabbitMq(ChildBroker):
         subprocess.run(["epmd", "-kill"], env=self._environment(), capture_output=True, check=False)
 
 
-def configuration(settings: Settings, port: int, folder: Path, address: str = "127.0.0.1") -> str:
+def write_rabbitmq(settings: Settings) -> list[Path]:
+    """Writes RabbitMQ's configuration, users and plugins into the folder; returns the files."""
+    folder = settings.folder.resolve()
+    contents = {
+        "rabbitmq.conf": configuration(settings, folder),
+        "definitions.json": definitions(settings),
+        "enabled_plugins": "[rabbitmq_mqtt,rabbitmq_auth_mechanism_ssl].\n",
+    }
+    for name, content in contents.items():
+        pki.write(folder / name, content.encode(), 0o600)
+    return [folder / name for name in contents]
+
+
+def configuration(settings: Settings, folder: Path) -> str:
     """``rabbitmq.conf``: MQTT over mutual TLS only."""
     return f"""# Written by Vidik. Mutual TLS only; the certificate's common name is the user.
 listeners.tcp = none
 mqtt.listeners.tcp = none
-mqtt.listeners.ssl.default = {address}:{port}
+mqtt.listeners.ssl.default = {settings.listen}:{settings.port}
 ssl_options.cacertfile = {settings.ca.resolve()}
 ssl_options.certfile = {settings.certificate.resolve()}
 ssl_options.keyfile = {settings.key.resolve()}
@@ -108,23 +119,39 @@ log.console.level = warning
 
 def definitions(settings: Settings) -> str:
     """The users and what each may do, as a definitions file (JSON)."""
+    everybody = [
+        *(_User(c, _queues(c), _keys(c, CAMERA_WRITES), _keys(c, CAMERA_READS)) for c in settings.cameras),
+        *(_User(s, ".*", _NOTHING, r"^vidik\.v1\.") for s in settings.subscribers),
+        *(_User(o, _queues(o), r"^vidik\.v1\.[^.]+\.grant$", _NOTHING) for o in settings.offices),
+    ]
     users, permissions, topics = [], [], []
-    for name, own, writes, reads in [
-        *((c, f"{re.escape(c)}qos[01]", _keys(c, CAMERA_WRITES), _keys(c, CAMERA_READS)) for c in settings.cameras),
-        *((s, ".*", _NOTHING, r"^vidik\.v1\.") for s in settings.subscribers),
-        *((o, f"{re.escape(o)}qos[01]", r"^vidik\.v1\.[^.]+\.grant$", _NOTHING) for o in settings.offices),
-    ]:
-        queue = f"^mqtt-subscription-{own}$"
-        users.append({"name": name, "password_hash": "", "tags": ""})
+    for user in everybody:
+        queue = f"^mqtt-subscription-{user.queue}$"
         both = f"({queue}|^amq\\.topic$)"
-        permissions.append({"user": name, "vhost": "/", "configure": queue, "write": both, "read": both})
-        topics.append({"user": name, "vhost": "/", "exchange": "amq.topic", "write": writes, "read": reads})
+        users.append({"name": user.name, "password_hash": "", "tags": ""})
+        permissions.append({"user": user.name, "vhost": "/", "configure": queue, "write": both, "read": both})
+        topics.append(
+            {"user": user.name, "vhost": "/", "exchange": "amq.topic", "write": user.writes, "read": user.reads}
+        )
     content = {
         "vhosts": [{"name": "/"}], "users": users, "permissions": permissions, "topic_permissions": topics,
     }  # fmt: skip
     return json.dumps(content, indent=1) + "\n"
 
 
+class _User(NamedTuple):
+    """All but the name are regular expressions: the queues it may have, the routing keys it may write and read."""
+
+    name: str
+    queue: str
+    writes: str
+    reads: str
+
+
 def _keys(camera: str, channels: Sequence[str]) -> str:
     below = "|".join(channel.replace("/+", r"\.[^.]+") for channel in channels)
     return rf"^vidik\.v1\.{re.escape(camera)}\.({below})$"
+
+
+def _queues(client: str) -> str:
+    return f"{re.escape(client)}qos[01]"

@@ -83,6 +83,10 @@ export function decode(content) {
   }
   if (REQUIRED[kind].some((name) => report[name] === undefined)) throw new SealError("a missing field");
   for (const name of ["time", "confidence", "similarity"]) if (name in report) report[name] /= 1000;
+  if (report.trigger) {
+    const [rule, measure, tenths, at] = report.trigger.map((item) => (typeof item === "bigint" ? Number(item) : item));
+    report.trigger = { rule, measure, value: tenths / 10, time: Math.round(report.time * 1000 + at) / 1000 };
+  }
   report.alternates = report.alternates?.map(([text, share]) => [text, share / 1000]);
   if (!report.alternates) delete report.alternates;
   if (report.trigger) {

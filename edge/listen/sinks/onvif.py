@@ -26,6 +26,7 @@ from edge.records import PlateReport, Report
 
 _SECONDS = 30.0  # for the broker to take a batch
 _REFUSED = 0x80
+_TOPIC = "{prefix}/{camera}/onvif-ej/{event}"
 
 
 class Target(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,7 +92,8 @@ class Onvif(Handler):
             self._changed.notify_all()
 
     def _message(self, camera: str, event: str, content: dict[str, Any]) -> Message:
-        return Message(f"{self._prefix}/{camera}/onvif-ej/{event}", msgspec.json.encode(content))
+        topic = _TOPIC.format(prefix=self._prefix, camera=camera, event=event)
+        return Message(topic, msgspec.json.encode(content))
 
 
 def _events(report: Report) -> list[tuple[str, str, dict[str, Any]]]:

@@ -27,8 +27,8 @@ from edge.listen.sinks.table import COLUMNS, row
 
 _TYPES = (
     pa.string(), pa.int64(), pa.int64(), pa.string(), pa.timestamp("ms", "UTC"), pa.string(), pa.int64(),
-    pa.list_(pa.int16()), pa.string(), pa.string(), pa.float32(), pa.string(), pa.float32(), pa.string(), pa.binary(),
-    pa.float32(), pa.float32(), pa.binary(), pa.string(), pa.float32(),
+    pa.list_(pa.int16()), pa.string(), pa.string(), pa.float32(), pa.timestamp("ms", "UTC"), pa.string(), pa.float32(),
+    pa.string(), pa.binary(), pa.float32(), pa.float32(), pa.binary(), pa.string(), pa.float32(),
 )  # fmt: skip
 _SCHEMA = pa.schema(list(zip(COLUMNS, _TYPES, strict=True)))
 _GAPS = pa.schema(

@@ -21,7 +21,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS vidik_report (
     camera text NOT NULL, boot bigint NOT NULL, seq bigint NOT NULL,
     kind text NOT NULL, taken timestamptz NOT NULL, grant_id text NOT NULL, track bigint NOT NULL,
-    box smallint[] NOT NULL, rule text, measure text, measured real,
+    box smallint[] NOT NULL, rule text, measure text, measured real, tripped timestamptz,
     text text, confidence real, country text,
     vector bytea, scale real, quality real, model bytea, entry text, similarity real,
     received timestamptz NOT NULL DEFAULT now(),
