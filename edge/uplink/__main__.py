@@ -66,7 +66,7 @@ def run(settings: config.Uplink) -> None:
         _log.info("started camera=%s broker=%s:%d spool=%d", settings.camera, settings.host, settings.port, len(spool))
         while not stopping:
             deliver.step()
-            publisher.state()
+            publisher.attend()
         publisher.close(_FAREWELL_SECONDS)
         deliver.finish()
         _log.info("stopped spool=%d", len(spool))

@@ -34,16 +34,18 @@ class Exchange(Publisher):
     A document that cannot be kept now is not lost: it is retained, so to subscribe again brings it back.
     """
 
-    def __init__(self, camera: str, *given: Any, notices: Path | None, incoming: Path | None, **named: Any) -> None:
+    def __init__(
+        self, camera: str, *given: Any, incoming: Path | None = None, notices: Path | None = None, **named: Any
+    ) -> None:
         super().__init__(camera, *given, **named)
         self._topic = f"vidik/v1/{camera}"
         self._notices = Notices(notices) if notices is not None else None
         self._incoming = incoming
-        self._fresh = False  # a connection has come up since the last call of ``state``
+        self._fresh = False  # a connection has come up since the last call of ``attend``
         self._open = False
         self._ask_at: float | None = None  # monotonic seconds
 
-    def state(self) -> None:
+    def attend(self) -> None:
         """Publishes what vision has stated anew, and everything after a new connection. Call often, it is cheap."""
         if not self._open:
             return

@@ -207,13 +207,13 @@ def test_a_flood_of_documents_fills_nothing_and_the_last_comes_again(alone, tmp_
     assert len(waiting) == exchange.MOST_WAITING
     assert len(alone._link.done) == exchange.MOST_WAITING + 5
     waiting[0].unlink()
-    alone.state()
+    alone.attend()
     assert alone._link.patterns == ["vidik/v1/cam-1/grant"]
     later = time.monotonic() + exchange.ASK_AGAIN
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    alone.state()
+    alone.attend()
     assert alone._link.patterns == ["vidik/v1/cam-1/grant"] * 2
-    alone.state()
+    alone.attend()
     assert len(alone._link.patterns) == 2
 
 
@@ -238,16 +238,16 @@ def test_what_is_no_document_is_not_kept(alone, tmp_path, topic, payload):
 def test_nothing_is_stated_without_a_connection(alone, tmp_path):
     audit, notices = stating(tmp_path)
     notices.tick([])
-    alone.state()
+    alone.attend()
     assert alone._link.sent == []
     alone.opened(5, 10)
-    alone.state()
+    alone.attend()
     assert [message.topic for message in alone._link.sent] == ["vidik/v1/cam-1/card", "vidik/v1/cam-1/audit"]
     assert all(message.retain for message in alone._link.sent)
-    alone.state()
+    alone.attend()
     assert len(alone._link.sent) == 2
     alone.closed("gone")
     alone.opened(5, 10)
-    alone.state()
+    alone.attend()
     assert len(alone._link.sent) == 4
     audit.close()
