@@ -40,12 +40,12 @@ _Entries = dict[Id, Entry]
 _Bounded = Annotated[_Entries, Meta(max_length=MOST)]
 
 
-class LedgerError(VidikError):
-    """The record cannot be read or written."""
+class NotKeptError(VidikError):
+    """Something counts, but cannot be written down now: it is left where it lies and tried again."""
 
 
 class Ledger:
-    """The record in the file ``path``. Raises ``LedgerError`` when it cannot be read.
+    """The record in the file ``path``. Raises ``VidikError`` when it cannot be read.
 
     What takes a permission away counts at once, even when the file cannot be written: then ``kept`` is false until
     ``settle`` has written it. What gives one counts only when it is written.
@@ -59,7 +59,7 @@ class Ledger:
         except FileNotFoundError:
             self._entries = {}
         except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-            raise LedgerError(
+            raise VidikError(
                 f"The record of grants {path} cannot be read: {error}. Provision the camera again: without the record "
                 "old grants could return."
             ) from error
@@ -84,14 +84,14 @@ class Ledger:
         return True
 
     def accept(self, grant: Grant, digest: str) -> None:
-        """Notes that ``grant`` is the newest of its id. On the medium when this returns. Raises ``LedgerError``, and
+        """Notes that ``grant`` is the newest of its id. On the medium when this returns. Raises ``NotKeptError``, and
         then nothing is noted."""
         known = self._entries.get(grant.id, Entry())
         before = self._entries
         self._put(grant.id, Entry(grant.serial, digest, grant.function, revoked=known.revoked))
         try:
             self._write()
-        except LedgerError:
+        except NotKeptError:
             self._entries = before
             raise
 
@@ -115,7 +115,7 @@ class Ledger:
         """Writes down what was taken away; ``kept`` says whether that worked."""
         try:
             self._write()
-        except LedgerError as error:
+        except NotKeptError as error:
             if self.kept:
                 _log.error("%s", error)
             self.kept = False
@@ -130,5 +130,5 @@ class Ledger:
         try:
             durable.write(self._path, msgspec.json.encode(self._entries))
         except OSError as error:
-            raise LedgerError(f"The record of grants {self._path} cannot be kept: {error}. Check the disk.") from error
+            raise NotKeptError(f"The record of grants {self._path} cannot be kept: {error}. Check the disk.") from error
         self.kept = True

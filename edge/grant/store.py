@@ -20,7 +20,7 @@ from edge.errors import VidikError
 from edge.grant import intake, signed, trust
 from edge.grant.document import Grant, GrantError
 from edge.grant.gate import Reason, Terms, standing
-from edge.grant.ledger import Ledger, LedgerError, Over
+from edge.grant.ledger import Ledger, NotKeptError, Over
 from edge.grant.signed import Kind
 from edge.grant.trust import Trust, TrustError
 from edge.journal import Journal, NoJournal
@@ -31,10 +31,6 @@ _MOST_SAID = 1000
 _RETRY = 1.0  # seconds until what could not be written down is tried again
 
 log = logging.getLogger(__name__)
-
-
-class NotKeptError(VidikError):
-    """A document that counts, but cannot be written down now: it is left where it lies and tried again."""
 
 
 @dataclass(slots=True)
@@ -206,10 +202,7 @@ class GrantStore:
         self._must_be_kept()
         self._journal.append("grant-accepted", until=grant.not_after, scope=grant.scope, **_facts(grant, digest))
         self._must_be_kept()
-        try:
-            self._ledger.accept(grant, digest)
-        except LedgerError as error:
-            raise NotKeptError(str(error)) from error
+        self._ledger.accept(grant, digest)
 
     def _must_be_kept(self) -> None:
         if not self._journal.whole:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 KEY = bytes(range(100, 132))
 FACE = quantised(np.random.default_rng(5).standard_normal(128))
 DIGEST = gate.plate_digest(KEY, "BG123AB")
-LIFE = 20  # seconds until the grant for faces ends
+LIFE = 15  # seconds until the grant for faces ends
 
 
 @pytest.fixture
