@@ -17,6 +17,7 @@ from edge.vision.values import Floats
 Labels = tuple[int, ...]
 
 _IGNORED = 5e-4  # classes below this probability are not followed
+_HOPELESS = 1e-4  # nor are prefixes this much less likely than the likeliest
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -26,7 +27,10 @@ def log_softmax(logits: Floats) -> Floats:
 
 
 def beams(log_probs: Floats, width: int = 8) -> list[Labels]:
-    """The likeliest label sequences by prefix beam search (Hannun et al., 2014), best first; at most ``width``."""
+    """The likeliest label sequences by prefix beam search (Hannun et al., 2014), best first; at most ``width``.
+
+    Sequences that fall behind the best by a factor of 10,000 on the way are given up.
+    """
     probs = np.exp(log_probs.astype(np.float64))
     # prefix -> probability of its paths that end in a blank, and of those that do not
     found: dict[Labels, tuple[float, float]] = {(): (1.0, 0.0)}
@@ -47,7 +51,8 @@ def beams(log_probs: Floats, width: int = 8) -> list[Labels]:
                     grown[(*prefix, label)][1] += ends_blank * p
                 else:
                     grown[(*prefix, label)][1] += total * p
-        found = {prefix: (b, n) for prefix, (b, n) in grown.items()}
+        least = _HOPELESS * max(b + n for b, n in grown.values())
+        found = {prefix: (b, n) for prefix, (b, n) in grown.items() if b + n >= least}
         if len(found) > width:
             found = dict(heapq.nlargest(width, found.items(), key=lambda item: item[1][0] + item[1][1]))
     return sorted(found, key=lambda prefix: -sum(found[prefix]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SERBIAN = "ABCDEFGHIJKLMNOPRSTUVZČĆĐŠŽ"
@@ -252,10 +252,16 @@ def _likely(form: _Form, text: str) -> float | None:
     return form.share + math.log(1 - _KNOWN_AREA) - len(area) * math.log(len(LATIN))
 
 
+@cache
+def _forms_of(length: int) -> tuple[_Form, ...]:
+    return tuple(form for form in _forms() if length in form.lengths)
+
+
+@lru_cache(maxsize=4096)  # one vote asks several times, and the next one about much the same texts
 def _shares(text: str) -> dict[str, float]:
     shares: dict[str, float] = {}
-    for form in _forms():
-        likely = _likely(form, text) if len(text) in form.lengths else None
+    for form in _forms_of(len(text)):
+        likely = _likely(form, text)
         if likely is not None:
             shares[form.country] = shares.get(form.country, 0.0) + math.exp(likely)
     return shares

@@ -2,7 +2,8 @@
 
 Writes ``models/plate_detector.tflite`` (640x384, for 16:9), ``models/plate_detector_4x3.tflite`` (512x384,
 the same network at four fifths of the cost for 4:3 pictures), ``models/plate_closer.tflite`` (the second
-look) and their manifest entries. FOLDER is where train.py and closer.py left their weights.
+look) and their manifest entries. FOLDER is where train.py and closer.py left their weights; a network
+whose weights are not there stays as it is.
 """
 
 from __future__ import annotations
@@ -105,13 +106,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("build/plate_detector"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    net, close = Net(), closer.Closer()
-    net.load_state_dict(torch.load(chosen.folder / "plate_detector.pt", weights_only=True))
-    close.load_state_dict(torch.load(chosen.folder / "closer.pt", weights_only=True))
-    room = train.studio()
-    ship("plate-closer", close, (closer.WIDTH, closer.HEIGHT), (1, 8), chosen.folder, close_calibration(room))
-    for name, size in SHAPES.items():
-        ship(name, net, size, (1, 4, 8), chosen.folder, calibration(room, *size))
+    room, coarse, close = train.studio(), chosen.folder / "plate_detector.pt", chosen.folder / "closer.pt"
+    if close.exists():
+        size = (closer.WIDTH, closer.HEIGHT)
+        ship("plate-closer", weights(closer.Closer(), close), size, (1, 8), chosen.folder, close_calibration(room))
+    for name, size in SHAPES.items() if coarse.exists() else ():
+        ship(name, weights(Net(), coarse), size, (1, 4, 8), chosen.folder, calibration(room, *size))
+
+
+def weights(net: Any, file: Path) -> Any:
+    """``net`` with the weights in ``file``."""
+    net.load_state_dict(torch.load(file, weights_only=True))
+    return net
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ app = console.command()
 def bench(
     clip: Annotated[Path | None, typer.Option(help="A video; default: the project's own clip.")] = None,
     frames: Annotated[int, typer.Option(help="Frames timed stage by stage, of each source.")] = 200,
-    photos: Annotated[int, typer.Option(help="Photos on which peers are compared.")] = 40,
+    photos: Annotated[int, typer.Option(help="Photos on which plate readers are compared; 0: all.")] = 0,
     peer_python: Annotated[str, typer.Option(help="Interpreter in whose environment the peers are.")] = sys.executable,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -110,7 +110,7 @@ def _processes(name: str, figures: dict[str, Any]) -> Table:
 
 
 def _plates(figures: dict[str, Any]) -> Table:
-    title = f"Plates of {figures['pictures']} street photos (1280x720), one thread"
+    title = f"{figures['plates']} plates in {figures['pictures']} street photos (1280x720), one thread"
     table = Table("program", "exact", "median ms a photo", title=title)
     for name in ("vidik", "rapidocr"):
         _row(table, name, figures[name], "exact", "ms_median")
