@@ -33,7 +33,7 @@ def test_whatever_fails_every_report_arrives_or_is_announced(tmp_path: Path) -> 
 def test_the_suite_would_notice_a_loss() -> None:
     subscriber = chaos.Subscriber.__new__(chaos.Subscriber)
     subscriber.reports, subscriber.gaps = chaos.Counter({(1, 1): 1, (1, 4): 2}), {}
-    subscriber._lock = chaos.threading.Lock()
+    subscriber._lock, subscriber.account = chaos.threading.Lock(), chaos.Account()
     handed_over = {(1, seq) for seq in range(1, 5)}
     assert subscriber.unaccounted(handed_over) == {(1, 2), (1, 3)}
     gap = {"camera": "c", "id": "x", "reason": "full", "first": chaos.gaps.Place(1, 1), "last": chaos.gaps.Place(1, 3)}
