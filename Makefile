@@ -1,8 +1,14 @@
 # make run   installs what it needs and shows a camera at work (SOURCE=video-or-folder, CAMERA=/dev/video0, SOUGHT=photos)
 # make test  installs what it needs and runs lint, types and tests
+# make bench-uplink  measures throughput, memory and flash wear of the delivery
+# make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-brokers  also tests RabbitMQ and a NATS cluster, which take minutes (packages rabbitmq-server, nats-server)
 # make test-node  checks the consumer in Node.js and the AsyncAPI document (nodejs, npm)
 # make bench-fleet  simulates 1,000 cameras at a broker that restarts
+# make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
+# make test-picamera  runs it on the real picamera2 over libcamera's virtual camera (as root; makes a Debian 13 in build/)
+# make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
+# make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -11,7 +17,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-brokers test-node bench-fleet test-fuzz lint types check bench models clean help
+.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-node bench-fleet test-sources test-picamera test-tflite test-soak clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -24,8 +30,27 @@ test: $(TEST_READY)
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+	gstreamer1.0-plugins-ugly gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi
+
+test-sources: $(TEST_READY)
+	$(if $(filter 0,$(shell id -u)),,sudo -n) apt-get install -y -q --no-install-recommends $(SERVERS)
+	$(BIN)/pytest tests/contract/test_source_contract.py $(if $(DEVICE),--device "$(DEVICE)")
+
+test-picamera:
+	scripts/test-picamera
+
+test-tflite:
+	scripts/test-tflite
+
+test-soak: $(TEST_READY)
+	$(BIN)/python -m models.lab.bench.soak --minutes $(or $(SOAK_MINUTES),30)
+
 test-fuzz: $(TEST_READY)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP
+
+test-faults: $(TEST_READY)
+	$(BIN)/python -m tests.faults.chaos --runs $(or $(FAULT_RUNS),500) $(if $(FAULT_SEED),--seed $(FAULT_SEED))
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
@@ -35,6 +60,9 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+
+bench-uplink: $(TEST_READY)
+	@$(BIN)/python -m models.lab.bench.delivery
 
 bench-fleet: $(TEST_READY)
 	@$(BIN)/vidik lab fleet --png docs/fleet.png

@@ -169,7 +169,7 @@ def read(signed: bytes) -> tuple[Card, bytes]:
         raise CardError("The signature of the card does not hold: it was changed or forged.")
     try:
         return msgspec.json.decode(payload, type=Card), certificate
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CardError(f"The card is signed but breaks its schema: {error}. Update this program.") from error
 
 

@@ -22,6 +22,7 @@ from edge.journal import Journal
 EARLIEST = 1_767_225_600.0
 SLACK = 5.0  # seconds that an ordinary correction may set the clock back
 JUMP = 2.0  # seconds by which wall and monotonic clock may part between two looks
+RETRY = 1.0  # seconds until a write that failed is tried again
 SAVE_EVERY = 600.0  # seconds between two writes of the newest time, to spare the medium
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 512  # more than struct timex has on any platform
@@ -70,7 +71,8 @@ class Timekeeper:
     """Judges ``clock`` and remembers the newest time in the file ``path``.
 
     Only the system's clock counts here, never the time stamps of footage. What changes is logged and goes to
-    ``journal``. Raises ``VidikError`` when the file cannot be read or written.
+    ``journal``. ``kept`` says whether the newest time could be written down when that was last tried: if not, the
+    clock could be set back later. Raises ``VidikError`` when the file cannot be read.
     """
 
     def __init__(
@@ -78,9 +80,10 @@ class Timekeeper:
     ) -> None:
         self.offset = 0.0
         self.trusted = False
+        self.kept = True
         self._clock, self._path, self._journal, self._synchronised = clock, path, journal, is_synchronised
         self._newest = _newest(path)
-        self._saved: float | None = None
+        self._save_at = float("-inf")
         self._parted = clock.wall() - clock.monotonic()
         self._reason: str | None = None
         self.tick()
@@ -103,7 +106,7 @@ class Timekeeper:
             self._say("locked" if reason else "trusted", **({"reason": reason} if reason else {}))
         if self.trusted:
             self._newest = max(wall, self._newest or 0.0)
-            if self._saved is None or monotonic - self._saved >= SAVE_EVERY:
+            if monotonic >= self._save_at:
                 self._save(monotonic)
         return self.trusted
 
@@ -125,8 +128,16 @@ class Timekeeper:
 
     def _save(self, monotonic: float) -> None:
         assert self._newest is not None  # saved only while trusted
-        record(self._path, self._newest)
-        self._saved = monotonic
+        try:
+            record(self._path, self._newest)
+        except VidikError as error:
+            self._save_at = monotonic + RETRY
+            if self.kept:
+                _log.error("clock-not-kept: nothing is reported until it is. %s", error)
+            self.kept = False
+            return
+        self._save_at = monotonic + SAVE_EVERY
+        self.kept = True
 
 
 def _newest(path: Path) -> float | None:

@@ -6,13 +6,13 @@ Each process reads only its own table. Paths in the file are relative to the fil
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from edge import toml
 from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
@@ -34,7 +34,9 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the uplink process needs. ``inbox`` is the socket that vision hands sealed reports to.
 
-    ``notices`` is where vision puts the signed public card and the head of the audit log.
+    ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
+    where documents from the broker go, for vision to verify; ``signals`` the folder where the states of signals from
+    the broker go, for vision's rules (docs/rules.md).
     """
 
     camera: CameraId
@@ -46,8 +48,10 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signing_certificate: Path
     inbox: Path
     spool: Path
-    spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 256 << 20
+    spool_bytes: Annotated[int, Meta(ge=1 << 20)] = 512 << 20
     notices: Path | None = None
+    incoming: Path | None = None
+    signals: Path | None = None
     fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60
     wait_for_subscribers: bool = True
@@ -147,8 +151,8 @@ def load(path: Path, table: type[Table]) -> Table:
     """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend."""
     name = _TABLES[table]
     try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        parsed = toml.read(path)
+    except toml.TomlError as error:
         raise ConfigError(f"The configuration {path} cannot be read: {error}. Mend it and start again.") from error
     if not isinstance(parsed.get(name), dict):
         raise ConfigError(f"The configuration {path} has no table [{name}]. Add it: docs/configuration.md shows one.")
@@ -171,7 +175,7 @@ def notices_of(path: Path) -> Path:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    vision = text.partition("[vision]")[2]
+    vision = text.partition("[vision]")[2] or text
     for name in ("notices", "state"):
         found = re.search(rf"""^{name}\s*=\s*["']([^"'\n]+)["']""", vision, re.MULTILINE)
         if found:

@@ -42,8 +42,9 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """``count`` reports of ``camera`` from ``first`` to ``last`` (both included) will not come, because of ``reason``.
 
     ``count`` is None when the camera cannot know how many, ``first`` is None when they may reach back to the
-    beginning. Other reports of the same stretch may well have been delivered. An announcement that comes again under
-    its ``id`` replaces the earlier one. ``time``: seconds since the epoch, of the latest loss it counts.
+    beginning, ``last`` when they may be any that were made before the announcement. Other reports of the same stretch
+    may well have been delivered. An announcement that comes again under its ``id`` replaces the earlier one.
+    ``time``: seconds since the epoch, of the latest loss it counts.
     """
 
     camera: Annotated[str, Meta(min_length=1, max_length=32)]
@@ -51,16 +52,17 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     count: Annotated[int, Meta(ge=1)] | None
     first: Place | None
-    last: Place
+    last: Place | None
     time: int
 
     def covers(self, place: Place) -> bool:
-        return (self.first is None or self.first <= place) and place <= self.last
+        return (self.first is None or self.first <= place) and (self.last is None or place <= self.last)
 
     def __str__(self) -> str:
         many = "an unknown number of reports" if self.count is None else f"{self.count} report(s)"
         begin = "the beginning" if self.first is None else f"{self.first.boot}/{self.first.seq}"
-        return f"{many} lost ({self.reason}), from {begin} to {self.last.boot}/{self.last.seq}"
+        end = "now" if self.last is None else f"{self.last.boot}/{self.last.seq}"
+        return f"{many} lost ({self.reason}), from {begin} to {end}"
 
 
 def encode(gap: Gap) -> bytes:
@@ -74,7 +76,8 @@ def decode(untrusted: bytes, camera: str) -> Gap:
         gap = msgspec.json.decode(untrusted if len(untrusted) <= _LARGEST else b"", type=Gap)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise GapError(f"Not a gap announcement: {error}. Check what the camera runs.") from error
-    if gap.camera != camera or (gap.first is not None and gap.first > gap.last):
+    backwards = gap.first is not None and gap.last is not None and gap.first > gap.last
+    if gap.camera != camera or backwards:
         raise GapError(f"A gap announcement of {gap.camera!r} under the name of {camera} makes no sense.")
     return gap
 
@@ -132,8 +135,11 @@ class Account:
 
     def announced(self, gap: Gap) -> None:
         """Notes an announcement."""
-        self._gaps[gap.id] = gap
-        self._expect(*gap.last, seen=False)
+        if gap.last is None and self._until:
+            gap = msgspec.structs.replace(gap, last=Place(*max(self._until.items())))
+        if gap.last is not None:
+            self._gaps[gap.id] = gap
+            self._expect(*gap.last, seen=False)
         if len(self._gaps) > _GAPS:
             self._gaps.popitem(last=False)
 
@@ -176,6 +182,8 @@ class Account:
 def _within(hole: Stretch, gap: Gap) -> Stretch | None:
     """The part of ``hole`` that ``gap`` covers."""
     first, last = hole.first, hole.last
+    if gap.last is None:
+        return None
     if gap.first is not None and gap.first.boot == hole.boot:
         first = max(first, gap.first.seq)
     if gap.last.boot == hole.boot:

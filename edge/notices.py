@@ -6,6 +6,7 @@ bytes in a folder and passes them on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -18,14 +19,17 @@ from edge.grant.document import Grant
 from edge.signing import Signer
 
 CARD, HEAD = "card.json", "audit.cose"
+RETRY = 1.0  # seconds until a write that failed is tried again
 HEAD_EVERY = 60.0  # seconds between two heads at least
 _SEGMENTS = 3  # of the audit log, which hold more than a day's entries
+_log = logging.getLogger(__name__)
 
 
 class Notices:
     """Writes the card and the head of one camera into ``folder``. Not for use by several threads.
 
-    ``models``: SHA-256 in hex by name. Raises ``VidikError`` when the files cannot be written.
+    ``models``: SHA-256 in hex by name. ``kept``: the public can see what holds now; false while the files cannot be
+    written, which is tried again.
     """
 
     def __init__(
@@ -38,22 +42,35 @@ class Notices:
         self._day = -1
         self._sums: Sums | None = None
         self._head_number = -1
-        self._head_after = float("-inf")
+        self._head_after = self._retry_at = float("-inf")
+        self.kept = True
 
     def tick(self, in_force: Iterable[Grant]) -> None:
         """Renews what is out of date: the card when grants or day have changed, the head when the log has grown.
 
         ``in_force``: the grants that hold now. Call often: it costs next to nothing when there is no news.
         """
-        grants = tuple(in_force)
-        now = self._clock.wall()
+        if self._clock.monotonic() < self._retry_at:
+            return
+        try:
+            self._renew(tuple(in_force), self._clock.wall())
+        except VidikError as error:
+            self._retry_at = self._clock.monotonic() + RETRY
+            if self.kept:
+                _log.error("notices-fail: nothing is reported until they are written. %s", error)
+            self.kept = False
+        else:
+            self.kept = True
+
+    def _renew(self, grants: tuple[Grant, ...], now: float) -> None:
         stating = (int(now) // DAY, *((grant.id, grant.serial) for grant in grants))
         if stating != self._stated:
             self._write(CARD, self._card(grants, now))
             self._stated = stating
         if self._clock.monotonic() >= self._head_after and self._audit.state()[0] != self._head_number:
-            self._head_number = self._audit.state()[0]
+            number = self._audit.state()[0]
             self._write(HEAD, self._audit.head())
+            self._head_number = number
             self._head_after = self._clock.monotonic() + HEAD_EVERY
 
     def _card(self, grants: tuple[Grant, ...], now: float) -> bytes:

@@ -60,7 +60,7 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``value`` is in the unit of ``measure``, to a tenth; ``time`` is seconds since the epoch, to a millisecond.
     """
 
-    rule: Name
+    rule: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z")]
     measure: Measure
     value: Annotated[float, Meta(ge=-1e6, le=1e6)]
     time: Annotated[float, Meta(ge=0.0, le=1e11)]
@@ -185,6 +185,8 @@ def _unpacked(name: str, value: Any, taken: Any) -> Any:
         case "quality":
             return float(_whole(value))
         case "alternates":
+            if not isinstance(value, list):
+                raise TypeError("alternates are a list")
             return [[text, _whole(share) / 1000] for text, share in value]
         case _:
             return value

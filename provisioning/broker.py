@@ -24,8 +24,8 @@ from typing import Protocol
 from edge.errors import VidikError
 from provisioning import pki
 
-CAMERA_WRITES = ("plate", "face", "status", "card", "audit", "gap")
-CAMERA_READS = ("grant", "config")
+CAMERA_WRITES = ("plate", "face", "status", "card", "audit", "gap", "health")
+CAMERA_READS = ("grant", "config", "signal/+")
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
 
 

@@ -71,6 +71,7 @@ _REASONS = {
     "no trigger of the grant": "nijedno pravilo nije ispunjeno", "not listed": "nije na spisku",
     "unsure": "nedovoljno sigurno", "poor picture": "loša slika", "reported just before": "upravo prijavljeno",
     "clock not trustworthy": "nepouzdan sat",
+    "no account can be kept": "dnevnik se ne može voditi",
 }  # fmt: skip
 
 

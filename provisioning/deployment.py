@@ -103,7 +103,10 @@ certificate = "identity/connection.pem"
 key = "identity/connection.key"
 signing_certificate = "identity/signing.pem"
 inbox = "run/inbox"
+notices = "run/notices"
 spool = "state/spool.sqlite"
+notices = "run/notices"
+incoming = "run/incoming"
 """
     (made.camera_folder / "run").mkdir(exist_ok=True, mode=0o700)
     clock.record(made.camera_folder / "state" / "newest", time.time())

@@ -11,7 +11,6 @@ import binascii
 import datetime as dt
 import re
 import time
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 from msgspec import Meta
 
-from edge import seal
+from edge import seal, toml
 from edge.errors import VidikError
 from edge.grant import document
 from edge.grant.document import Function, Grant, ListedFace
@@ -29,7 +28,6 @@ from provisioning import grants
 
 _DAY = 86_400
 _PLATE = re.compile(r"[A-Z0-9ČĆĐŠŽ]{1,16}")
-_LARGEST = 1 << 20  # bytes of a TOML file
 _SAME = ("id", "authority", "legal_basis", "purpose", "reference", "function", "cameras", "scope", "triggers")
 
 
@@ -77,11 +75,8 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 def load(path: Path) -> Grant:
     """The grant described by the TOML file ``path``. Raises ``DraftError``, or ``GrantError`` when it is unsound."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise DraftError(f"The file {path} is over the limit of {_LARGEST} bytes.")
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        draft = msgspec.convert(fields, Draft)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        draft = msgspec.convert(toml.read(path), Draft)
+    except (toml.TomlError, msgspec.ValidationError) as error:
         raise DraftError(f"No grant can be made from {path}: {error}. docs/grants.md shows such a file.") from error
     return document.decode(document.encode(make(draft, path.parent)))  # held to the rules every camera applies
 

@@ -81,15 +81,15 @@ def signer_block(name: str, role: str, key: ec.EllipticCurvePublicKey) -> str:
 
 
 def extend_trust(path: Path, block: str) -> bytes:
-    """The trust file ``path`` with one signer more; a fresh one, good for a year, when there is none."""
+    """The trust file ``path`` with the signers of ``block`` more; a fresh one, good for a year, when there is none."""
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else _fresh()
         present = tomllib.loads(before).get("signer", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VidikError(f"The trust file {path} cannot be extended: {error}. Mend it first.") from error
-    (added,) = tomllib.loads(block)["signer"]
-    if any(person.get("name") == added["name"] for person in present):
-        raise VidikError(f"The trust file {path} names {added['name']} already. Choose another name.")
+    for added in tomllib.loads(block)["signer"]:
+        if any(person.get("name") == added["name"] for person in present):
+            raise VidikError(f"The trust file {path} names {added['name']} already. Choose another name.")
     return f"{before.rstrip()}\n\n{block}".encode()
 
 

@@ -132,6 +132,7 @@ accounts {{
 
 
 def _user(name: str, unit: str, writes: Sequence[str], reads: Sequence[str], subtree: str = "") -> str:
+    reads = [channel.replace("/+", ".*") for channel in reads]  # an MQTT wildcard in its NATS form
     publish = [f"vidik.v1.{subtree}{channel}" for channel in writes] or ["none"]
     # "#" also matches the level above it, which a subscriber must be allowed for that reason
     subscribe = [f"vidik.v1.{subtree}{channel}".rstrip(".") for channel in reads] + ["$MQTT.sub.>"]

@@ -149,7 +149,8 @@ class _User(NamedTuple):
 
 
 def _keys(camera: str, channels: Sequence[str]) -> str:
-    return rf"^vidik\.v1\.{re.escape(camera)}\.({'|'.join(channels)})$"
+    below = "|".join(channel.replace("/+", r"\.[^.]+") for channel in channels)
+    return rf"^vidik\.v1\.{re.escape(camera)}\.({below})$"
 
 
 def _queues(client: str) -> str:

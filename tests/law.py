@@ -72,6 +72,8 @@ def digest(key, text=PLATE.text):
 class Book:
     """A journal in memory, as strict as the audit log about what may be said."""
 
+    whole = True
+
     def __init__(self):
         self.entries = []
 

@@ -34,7 +34,8 @@ class Rig:
         self.ca = pki.make_ca("Test")
         self.ca.save(folder, "ca")
         pki.issue_server(self.ca, ["localhost", "127.0.0.1"]).save(folder, "broker")
-        pki.issue_subscriber(self.ca, "subscriber").save(folder, "subscriber")
+        for name in ("subscriber", "office"):
+            pki.issue_subscriber(self.ca, name).save(folder, name)
         for camera in (CAMERA, "cam-2"):
             pki.issue_connection(self.ca, camera).save(folder, camera)
             pki.issue_signing(self.ca, camera).save(folder, f"{camera}-signing")
@@ -80,6 +81,8 @@ key = "{CAMERA}.key"
 signing_certificate = "{CAMERA}-signing.pem"
 inbox = "inbox"
 spool = "spool.sqlite"
+notices = "notices"
+incoming = "incoming"
 """
         )
         return path

@@ -121,4 +121,5 @@ def detection(thing, time, index, rng, jitter):
     width = SIZE * (1 + rng.normal(0, jitter / SIZE / 2))
     height = width / 5 if thing.kind is Kind.PLATE else width
     box = Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return Detection(thing.kind, box, 0.9, np.zeros((4, 2), np.float32))
+    corners = [[box.x0, box.y0], [box.x1, box.y0], [box.x1, box.y1], [box.x0, box.y1]]
+    return Detection(thing.kind, box, 0.9, np.array(corners, np.float32))

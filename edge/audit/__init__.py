@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edge.audit.account import Account
 from edge.audit.chain import Entry
 from edge.audit.events import AuditError
 from edge.audit.log import Audit
 from edge.audit.tally import Tally
 
-__all__ = ["Audit", "AuditError", "Entry", "Tally"]
+__all__ = ["Account", "Audit", "AuditError", "Entry", "Tally"]

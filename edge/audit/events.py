@@ -39,6 +39,7 @@ EVENTS: Mapping[str, Event] = {
     "damage-found": Event({"file": str, "offset": int, "bytes": int}),
     "trimmed": Event({"first": int, "last": int}),
     "suppressed": Event({"event": str, "count": int}),
+    "resumed": Event({"seconds": int, "reason": str}),
     # the camera
     "boot": Event({"boot": int, "software": str, "slot": str}),
     "stop": Event({"reason": str}),

@@ -57,6 +57,8 @@ def read(signed: bytes) -> tuple[Head, bytes]:
             raise ValueError("too long")
         packed, unprotected, body, signature = cbor.loads(signed, tag=_SIGN1)
         protected = cbor.loads(packed)
+        if not isinstance(protected, dict):
+            raise TypeError("no header")
         certificate = protected.pop(_X5CHAIN)
         if protected != {_ALG: _ES256, _CONTENT_TYPE: TYPE} or unprotected != {}:
             raise ValueError("another type of content")
@@ -70,7 +72,9 @@ def read(signed: bytes) -> tuple[Head, bytes]:
     return head, certificate
 
 
-def _head(content: dict[int, object]) -> Head:
+def _head(content: object) -> Head:
+    if not isinstance(content, dict):
+        raise TypeError("no map")
     camera, number, reached, time = (content.pop(key) for key in (_CAMERA, _NUMBER, _HASH, _TIME))
     if content or not isinstance(camera, str) or type(number) is not int or type(time) is not int:
         raise ValueError("fields of another kind")

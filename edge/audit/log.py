@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,23 +72,30 @@ class Audit:
         and the count is written. Raises ``AuditError`` when the event or a fact is not of the closed list, or
         when the entry cannot be written: then nothing that needs a record may go on.
         """
+        self.append_at(self._clock.wall(), event, facts)
+
+    def append_at(self, wall: float, event: str, facts: Mapping[str, Any]) -> None:
+        """The same for what happened at ``wall``, seconds since the epoch, and could not be written then."""
         checked = events.check(event, facts)
         with self._mutex:
             now = self._clock.monotonic()
             self._say_suppressed(self._limit.due(now))
             if not events.EVENTS[event].provoked or self._limit.passes(event, now):
-                self._write(event, checked)
+                self._write(event, checked, wall)
+
+    @property
+    def whole(self) -> bool:
+        """Always: ``append`` returns only when the entry is on the medium."""
+        return True
 
     def head(self) -> bytes:
-        """The signed head of the log as it is now (a COSE_Sign1 message)."""
-        with self._mutex:
-            return self._sign(self._ready())
+        """The signed head of the log as it is now (a COSE_Sign1 message). Raises ``AuditError``."""
+        return self._sign(self._where())
 
     def state(self) -> tuple[int, bytes]:
-        """The number of the last entry and the hash the log has reached."""
-        with self._mutex:
-            end = self._ready()
-            return end.number, end.hash
+        """The number of the last entry and the hash the log has reached. Raises ``AuditError``."""
+        end = self._where()
+        return end.number, end.hash
 
     def entries(self, newest: int = 0) -> Iterator[Entry]:
         """The entries kept, oldest first; only those of the ``newest`` segments, when a number is given."""
@@ -111,18 +118,26 @@ class Audit:
         for event, count in held:
             self._write("suppressed", {"event": event, "count": count})
 
-    def _write(self, event: str, facts: dict[str, Fact]) -> None:
+    def _where(self) -> End:
+        try:
+            with self._mutex:
+                return self._ready()
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
+
+    def _write(self, event: str, facts: dict[str, Fact], wall: float | None = None) -> None:
         try:
             end = self._ready()
             if self._segments.size > self._segment_bytes:
                 end = self._rotate(end)
-            self._put(end, event, facts)
+            self._put(end, event, facts, wall)
         except OSError as error:
             self._end = None
             raise _unusable(self._folder, error) from error
 
-    def _put(self, end: End, event: str, facts: dict[str, Fact]) -> End:
-        packed, after = chain.pack(end.number + 1, max(0, round(self._clock.wall() * 1000)), event, facts, end.hash)
+    def _put(self, end: End, event: str, facts: dict[str, Fact], wall: float | None = None) -> End:
+        time = max(0, round(1000 * (self._clock.wall() if wall is None else wall)))
+        packed, after = chain.pack(end.number + 1, time, event, facts, end.hash)
         self._end = None  # until it is done, what of it is on the medium is unknown
         self._segments.put(packed)
         self._end = End(end.number + 1, after)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edge.audit.chain import Entry
-from edge.audit.log import Audit
 from edge.clock import Clock
+from edge.journal import Journal
 
 HOUR = 3600.0
 DAY = 86_400
@@ -21,8 +21,8 @@ _KINDS = ("seen", "reported", "discarded", "lost")
 class Tally:
     """Counts for one camera and writes the hourly entry. Not for use by several threads."""
 
-    def __init__(self, audit: Audit, clock: Clock) -> None:
-        self._audit, self._clock = audit, clock
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal, self._clock = journal, clock
         self._began = clock.monotonic()
         self._counts: dict[str, Counter[str]] = {kind: Counter() for kind in _KINDS}
 
@@ -53,7 +53,7 @@ class Tally:
         """Writes the entry now: at the end of the hour, and before the camera stops."""
         now = self._clock.monotonic()
         facts = {kind: {name: n for name, n in counts.items() if n} for kind, counts in self._counts.items()}
-        self._audit.append("hour", seconds=round(now - self._began), **facts)
+        self._journal.append("hour", seconds=round(now - self._began), **facts)
         self._began = now
         for counts in self._counts.values():
             counts.clear()

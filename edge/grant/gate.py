@@ -43,6 +43,7 @@ class Reason(Enum):
     POOR = "poor picture"
     REPEAT = "reported just before"
     CLOCK = "clock not trustworthy"
+    ACCOUNT = "no account can be kept"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ One JSON file, replaced as a whole. Without it an old grant could be played back
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from edge.errors import VidikError
 from edge.grant.document import Grant, Id, Revocation
 from edge.grant.signed import GrantError
 
+_log = logging.getLogger(__name__)
 MOST = 4096  # grant ids, over the life of a camera
 
 
@@ -38,16 +40,25 @@ _Entries = dict[Id, Entry]
 _Bounded = Annotated[_Entries, Meta(max_length=MOST)]
 
 
+class NotKeptError(VidikError):
+    """Something counts, but cannot be written down now: it is left where it lies and tried again."""
+
+
 class Ledger:
-    """The record in the file ``path``. Raises ``VidikError`` when it cannot be read or written."""
+    """The record in the file ``path``. Raises ``VidikError`` when it cannot be read.
+
+    What takes a permission away counts at once, even when the file cannot be written: then ``kept`` is false until
+    ``settle`` has written it. What gives one counts only when it is written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.kept = True
         try:
             self._entries = msgspec.json.decode(path.read_bytes(), type=_Bounded)
         except FileNotFoundError:
             self._entries = {}
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise VidikError(
                 f"The record of grants {path} cannot be read: {error}. Provision the camera again: without the record "
                 "old grants could return."
@@ -73,15 +84,23 @@ class Ledger:
         return True
 
     def accept(self, grant: Grant, digest: str) -> None:
-        """Notes that ``grant`` is the newest of its id. On the medium when this returns."""
+        """Notes that ``grant`` is the newest of its id. On the medium when this returns. Raises ``NotKeptError``, and
+        then nothing is noted."""
         known = self._entries.get(grant.id, Entry())
+        before = self._entries
         self._put(grant.id, Entry(grant.serial, digest, grant.function, revoked=known.revoked))
+        try:
+            self._write()
+        except NotKeptError:
+            self._entries = before
+            raise
 
     def spend(self, grant: Grant) -> None:
         """Notes that ``grant`` is over, so that it stays so whatever the clock says later."""
         known = self._entries.get(grant.id)
         if known is not None and known.serial == grant.serial:
             self._put(grant.id, msgspec.structs.replace(known, spent=True))
+            self.settle()
 
     def revoke(self, revocation: Revocation) -> bool:
         """Notes ``revocation``; False when it says nothing new."""
@@ -89,14 +108,27 @@ class Ledger:
         if revocation.serial <= known.revoked:
             return False
         self._put(revocation.grant, msgspec.structs.replace(known, revoked=revocation.serial))
+        self.settle()
         return True
+
+    def settle(self) -> None:
+        """Writes down what was taken away; ``kept`` says whether that worked."""
+        try:
+            self._write()
+        except NotKeptError as error:
+            if self.kept:
+                _log.error("%s", error)
+            self.kept = False
 
     def _put(self, grant: str, entry: Entry) -> None:
         entries = {**self._entries, grant: entry}
         if len(entries) > MOST:
             raise GrantError(f"The record of grants is full with {MOST} ids. Use an id again, with a higher serial.")
-        try:
-            durable.write(self._path, msgspec.json.encode(entries))
-        except OSError as error:
-            raise VidikError(f"The record of grants {self._path} cannot be kept: {error}. Check the disk.") from error
         self._entries = entries
+
+    def _write(self) -> None:
+        try:
+            durable.write(self._path, msgspec.json.encode(self._entries))
+        except OSError as error:
+            raise NotKeptError(f"The record of grants {self._path} cannot be kept: {error}. Check the disk.") from error
+        self.kept = True

@@ -20,7 +20,7 @@ from edge.errors import VidikError
 from edge.grant import intake, signed, trust
 from edge.grant.document import Grant, GrantError
 from edge.grant.gate import Reason, Terms, standing
-from edge.grant.ledger import Ledger, Over
+from edge.grant.ledger import Ledger, NotKeptError, Over
 from edge.grant.signed import Kind
 from edge.grant.trust import Trust, TrustError
 from edge.journal import Journal, NoJournal
@@ -28,6 +28,7 @@ from edge.journal import Journal, NoJournal
 LEDGER, TRUST = "grants.json", "trust.cose"
 _EVENTS = {Reason.EXPIRED: "grant-expired", Reason.SUPERSEDED: "grant-superseded"}
 _MOST_SAID = 1000
+_RETRY = 1.0  # seconds until what could not be written down is tried again
 
 log = logging.getLogger(__name__)
 
@@ -67,25 +68,39 @@ class GrantStore:
         self._seen: list[intake.Listed] | None = None
         self._held: dict[str, _Held] = {}
         self._said: set[tuple[str, str]] = set()
+        self._failed_at: float | None = None  # when something could not be written down
+
+    @property
+    def kept(self) -> bool:
+        """Whether all that was taken back or is over is on record. If not, nothing may be reported."""
+        return self._ledger.kept
 
     def terms(self, now: float) -> list[Terms]:
         """Every grant that is held, whether or not it holds at ``now`` (seconds since the epoch); what does not
         is logged. Call at every frame and before every decision: what is over at ``now`` is wiped first.
         """
+        if self._failed_at is not None and 0 <= now - self._failed_at < _RETRY:
+            return self._reviewed(now)
+        self._failed_at = None
+        if not self._ledger.kept:
+            self._ledger.settle()
         if self._incoming is not None and (path := intake.first(self._incoming)) is not None:
             self._take(path, now)  # one at a time: a flood must not keep the camera from its work
         found = intake.listing(self._folder)
         if found != self._seen:
             self._read(found, now)
-            self._seen = intake.listing(self._folder)
+            self._seen = intake.listing(self._folder) if self._failed_at is None else None
             if not self._held:
                 self._say("*", "no valid grant: nothing will be reported")
+        return self._reviewed(now)
+
+    def _reviewed(self, now: float) -> list[Terms]:
         for held in list(self._held.values()):
             self._review(held, now)
         return [held.terms for held in self._held.values()]
 
     def _take(self, path: Path, now: float) -> None:
-        """Works off one file of the uplink's and removes it."""
+        """Works off one file of the uplink's and removes it, unless what it says cannot be written down yet."""
         try:
             content = intake.read(path)
             if path.suffix == ".grant":
@@ -94,6 +109,12 @@ class GrantStore:
                 self._obey(path, content)
         except GrantError as error:
             self._refuse(path, error)
+        except NotKeptError as error:
+            self._fail(path, error, now)
+            return
+        if not self._ledger.kept:
+            self._failed_at = now
+            return
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
@@ -113,6 +134,14 @@ class GrantStore:
                     self._obey(path, content)
             except GrantError as error:
                 self._refuse(path, error)
+            except NotKeptError as error:
+                self._fail(path, error, now)
+        if not self._ledger.kept:
+            self._failed_at = now
+
+    def _fail(self, path: Path, error: NotKeptError, now: float) -> None:
+        self._failed_at = now
+        self._say(path.name, f"{_name(path)} waits: {error}")
 
     def _obey(self, path: Path, content: bytes) -> None:
         """Follows a change of trust or a revocation. Raises ``GrantError`` when it does not count."""
@@ -129,6 +158,7 @@ class GrantStore:
         if trust.decode(signed.content(content, Kind.TRUST)).version == self.trust.version:
             return  # the one in use, still lying there
         following = trust.successor(content, self.trust)
+        self._must_be_kept()
         self._store(self._state / TRUST, content)
         self.trust = following
         self._seen = None  # whatever was accepted under the old trust must hold under the new one too
@@ -156,15 +186,27 @@ class GrantStore:
             held.terms.trust_expires = self.trust.expires
             return
         if into is not None:
+            self._must_be_kept()
             path = into / f"{grant.id}.{grant.serial}.grant"
             self._store(path, content)
-        if not known:  # rather in the journal twice than in force without being there
-            self._journal.append("grant-accepted", until=grant.not_after, scope=grant.scope, **_facts(grant, digest))
-            self._ledger.accept(grant, digest)
+        if not known:
+            self._accept(grant, digest)
         if held is not None:
             self._close(held, Reason.SUPERSEDED, erase=held.path != path)
         self._held[grant.id] = _Held(Terms(grant, self.trust.expires), path, digest)
         log.warning("grant %s serial %d accepted from %s", grant.id, grant.serial, _name(path))
+
+    def _accept(self, grant: Grant, digest: str) -> None:
+        """Puts the acceptance on record: rather in the journal twice than in force without being there. Raises
+        ``NotKeptError``."""
+        self._must_be_kept()
+        self._journal.append("grant-accepted", until=grant.not_after, scope=grant.scope, **_facts(grant, digest))
+        self._must_be_kept()
+        self._ledger.accept(grant, digest)
+
+    def _must_be_kept(self) -> None:
+        if not self._journal.whole:
+            raise NotKeptError("the audit log cannot be kept at the moment. Check the data partition.")
 
     def _verified(self, content: bytes, now: float) -> tuple[Grant, str]:
         if now >= self.trust.expires:
@@ -215,7 +257,7 @@ class GrantStore:
         try:
             durable.write(path, content)
         except OSError as error:
-            raise GrantError(f"{path.name} cannot be stored: {error.strerror}. Check the data partition.") from error
+            raise NotKeptError(f"{path.name} cannot be stored: {error.strerror}. Check the data partition.") from error
 
     def _newest(self, provisioned: Trust) -> Trust:
         """The newer one of the trust file as provisioned and the last one accepted since."""

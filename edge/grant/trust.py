@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec import Meta
 
-from edge import cbor
+from edge import cbor, toml
 from edge.errors import VidikError
 from edge.grant import document, signed
 from edge.grant.document import Grant, Line, Revocation, Time
@@ -93,11 +92,11 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path) -> Trust:
     """The trust file at ``path``, as provisioning writes it (TOML). Raises ``TrustError``."""
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = toml.read(path)
         if isinstance(expires := fields.get("expires"), dt.datetime) and expires.tzinfo is not None:
             fields["expires"] = int(expires.timestamp())
         return _sound(msgspec.convert(fields, Trust))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (toml.TomlError, msgspec.ValidationError, OverflowError, ValueError) as error:
         raise TrustError(f"The trust file {path} is of no use: {error}. Provision the camera again.") from error
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.handover import frame
@@ -19,12 +21,23 @@ _BATCH = 64  # frames put on the socket at a time
 _CONNECT_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    item: Item
+    until: float  # monotonic seconds at which its retention ends
+
+    @property
+    def left(self) -> float:
+        return self.until - time.monotonic()
+
+
 class Sender:
     """Keeps what is offered until the uplink has acknowledged it; never blocks the caller.
 
     Works when the uplink starts later, stops, or is killed: a background thread reconnects and sends
-    everything unacknowledged again, oldest first. At most ``capacity`` items wait; beyond that the oldest is
-    dropped and counted in ``dropped``. ``longest_pause`` bounds the seconds between attempts to connect.
+    everything unacknowledged again, oldest first. At most ``capacity`` items wait, none beyond its retention,
+    which starts here; what is dropped is counted in ``dropped``. ``longest_pause`` bounds the seconds between
+    attempts to connect.
     """
 
     def __init__(self, path: Path, capacity: int = 4096, longest_pause: float = 1.0) -> None:
@@ -34,7 +47,7 @@ class Sender:
         self._longest_pause = longest_pause
         self._pause = 0.0
         self._changed = threading.Condition()
-        self._unacknowledged: dict[Key, bytes] = {}  # frames, oldest first
+        self._unacknowledged: dict[Key, _Waiting] = {}  # oldest first
         self._unsent: deque[Key] = deque(maxlen=capacity)  # on this connection
         self._closing = False
         self._wake = Wake()
@@ -48,12 +61,12 @@ class Sender:
 
     def offer(self, item: Item) -> None:
         """Takes ``item`` for delivery and returns at once. Raises ``HandoverError`` if it is out of bounds."""
-        packed = frame.pack(item)
+        frame.pack(item)  # raises when it is out of bounds
         with self._changed:
             if item.key not in self._unacknowledged and len(self._unacknowledged) >= self._capacity:
                 del self._unacknowledged[next(iter(self._unacknowledged))]
                 self.dropped += 1
-            self._unacknowledged[item.key] = packed
+            self._unacknowledged[item.key] = _Waiting(item, time.monotonic() + item.retention)
             self._unsent.append(item.key)
         self._wake.set()
 
@@ -84,6 +97,9 @@ class Sender:
         until = time.monotonic() + self._pause
         while not self._closing and (left := until - time.monotonic()) > 0:
             self._wake.wait(left)
+        with self._changed:
+            for key in [key for key, waiting in self._unacknowledged.items() if waiting.left <= 0]:
+                self._expire(key)
 
     def _converse(self, link: socket.socket) -> None:
         """Sends items and takes acknowledgements until either side closes."""
@@ -111,7 +127,22 @@ class Sender:
     def _next_frames(self) -> bytearray:
         with self._changed:
             batch = [self._unsent.popleft() for _ in range(min(_BATCH, len(self._unsent)))]
-            return bytearray().join(self._unacknowledged.get(key, b"") for key in batch)
+            return bytearray().join(self._packed(key) for key in batch)
+
+    def _packed(self, key: Key) -> bytes:
+        """The frame of an item with what is left of its retention; nothing when it is gone or over."""
+        waiting = self._unacknowledged.get(key)
+        if waiting is None:
+            return b""
+        if waiting.left <= 0:
+            self._expire(key)
+            return b""
+        return frame.pack(replace(waiting.item, retention=math.ceil(waiting.left)))
+
+    def _expire(self, key: Key) -> None:
+        del self._unacknowledged[key]
+        self.dropped += 1
+        self._changed.notify_all()
 
     def _forget(self, keys: list[Key]) -> None:
         self._pause = 0.0  # the uplink works: come back soon if it goes away

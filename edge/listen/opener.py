@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import time
 from collections import OrderedDict, deque
@@ -138,7 +137,7 @@ class Opener:
             content = msgspec.json.decode(payload, type=dict[str, object])
             der = base64.b64decode(str(content.pop("signing_certificate")), validate=True)
             named, key = check_signer(der, self.ca)
-        except (msgspec.MsgspecError, KeyError, binascii.Error, UnicodeDecodeError):
+        except (msgspec.MsgspecError, KeyError, ValueError, RecursionError):
             return [Rejected(camera, "status", "not a status")]
         except TrustError as error:
             return [Rejected(camera, "status", str(error))]

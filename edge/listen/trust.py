@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
@@ -29,24 +28,25 @@ def check_signer(
     Raises ``TrustError`` unless ``ca`` issued it, it is within its validity at ``now`` (by default: now), and
     it is for signing reports, which a camera's connection certificate is not.
     """
+    if len(der) > _LARGEST:
+        raise TrustError(f"A certificate of {len(der)} bytes is refused: the limit is {_LARGEST}.")
     try:
-        if len(der) > _LARGEST:
-            raise TrustError(f"A certificate of {len(der)} bytes is refused: the limit is {_LARGEST}.")
         certificate = x509.load_der_x509_certificate(der)
         certificate.verify_directly_issued_by(ca)
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         key = certificate.public_key()
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+    except Exception as error:  # hostile certificates make the library raise errors of many types
         raise TrustError(
             f"A signing certificate is not of this deployment ({type(error).__name__}). Provision the camera for it."
         ) from error
     if list(purposes) != [REPORT_SIGNING] or not usage.digital_signature or constraints.ca:
         raise TrustError(f"The certificate of {names} is not for signing reports. Publish the camera's signing one.")
     moment = now or datetime.now(UTC)
-    if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+    if not begins <= moment <= ends:
         raise TrustError(f"The signing certificate of {names} is expired or not valid yet. Renew it; check the clock.")
     if len(names) != 1 or not CAMERA_ID.fullmatch(names[0]):
         raise TrustError(f"The signing certificate names {names}, which is not one camera id. Issue it again.")

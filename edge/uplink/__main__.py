@@ -17,10 +17,13 @@ from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.uplink.deliver import Deliver
+from edge.uplink.documents import Documents
+from edge.uplink.downlink import Downlink, Inlet
 from edge.uplink.notices import Notices
 from edge.uplink.pace import Pace
 from edge.uplink.publisher import Publisher
 from edge.uplink.renewal import Renewal
+from edge.uplink.signals import Signals
 from edge.uplink.spool import Spool
 
 _FAREWELL_SECONDS = 1.0
@@ -55,7 +58,11 @@ def run(settings: config.Uplink) -> None:
         Address(host, port, settings.ca, settings.certificate, settings.key)
         for host, port in [(settings.host, settings.port), *((each.host, each.port) for each in settings.fallback)]
     ]
-    publisher = Publisher(settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive)
+    inlets: list[Inlet] = [] if settings.incoming is None else [Documents(settings.incoming)]
+    inlets += [] if settings.signals is None else [Signals(settings.signals)]
+    publisher = Downlink(
+        settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive, inlets=inlets
+    )
     pace = Pace(
         settle=settings.settle_seconds, answer=settings.answer_seconds, drain=settings.drain_rate,
         commit=settings.commit_seconds, keep_unheard=settings.wait_for_subscribers,
@@ -78,6 +85,7 @@ def run(settings: config.Uplink) -> None:
         while not stopping:
             deliver.step()
             look()
+            publisher.attend()
         publisher.close(_FAREWELL_SECONDS)
         deliver.finish()
         _log.info("stopped spool=%d", len(spool))

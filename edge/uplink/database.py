@@ -6,14 +6,14 @@ Write-ahead log, every commit flushed to the medium, deleted content overwritten
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from edge.handover import Key
-from edge.uplink.losses import Loss
-from edge.uplink.row import Row
+from edge.uplink import row
+from edge.uplink.row import Row, Stored
 
 Error = sqlite3.Error
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -30,14 +30,17 @@ CREATE TABLE IF NOT EXISTS item (
     PRIMARY KEY (boot, seq)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS expiry ON item (expires);
-CREATE TABLE IF NOT EXISTS accepted (boot INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS dropped (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lost (
-    reason TEXT PRIMARY KEY, id TEXT NOT NULL, count INTEGER, first_boot INTEGER, first_seq INTEGER,
-    last_boot INTEGER NOT NULL, last_seq INTEGER NOT NULL, time INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS books (
+    name TEXT PRIMARY KEY, content BLOB NOT NULL, checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
 Deleted = list[tuple[Key, int]]  # what was deleted and the bytes of each
+
+
+class Damaged(sqlite3.DatabaseError):
+    """What is read is not what was written."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 class Database:
@@ -73,28 +76,41 @@ class Database:
         """Empties the write-ahead log."""
         self._link.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def size(self) -> tuple[int, int]:
-        """How many reports there are, and the bytes of their content."""
-        count, size = self._link.execute("SELECT count(*), total(length(sealed)) FROM item").fetchone()
-        return count, int(size)
+    def sizes(self) -> dict[int, int]:
+        """How many reports there are of each size of their content."""
+        sizes = dict(self._link.execute("SELECT length(sealed), count(*) FROM item GROUP BY 1").fetchall())
+        if not all(isinstance(size, int) for size in sizes):
+            raise Damaged("a report has no content")
+        return sizes
 
-    def read(self, beyond: Key, limit: int) -> list[Row]:
-        """The next ``limit`` rows, as they are on the medium."""
+    def highest(self) -> dict[int, int]:
+        """The highest number that is there of each start."""
+        found = self._link.execute("SELECT boot, max(seq) FROM item GROUP BY boot").fetchall()
+        if not all(isinstance(value, int) for each in found for value in each):
+            raise Damaged("a report has no number")
+        return dict(found)
+
+    def read(self, beyond: Key, limit: int) -> list[Stored]:
+        """The next ``limit`` reports."""
         query = (
             "SELECT boot, seq, kind, expires, checksum, sealed FROM item WHERE (boot, seq) > (?, ?) "
             "ORDER BY boot, seq LIMIT ?"
         )
-        return self._link.execute(query, (*beyond, limit)).fetchall()
+        found = [row.read(each) for each in self._link.execute(query, (*beyond, limit)).fetchall()]
+        whole = [stored for stored in found if stored is not None]
+        if len(whole) < len(found):
+            raise Damaged("the checksum of a report is wrong")
+        return whole
 
     def sealed(self, key: Key) -> bytes | None:
         """The content of one report."""
         found = self._link.execute("SELECT sealed FROM item WHERE boot = ? AND seq = ?", key).fetchone()
         return None if found is None else found[0]
 
-    def insert(self, row: Row) -> bool:
+    def insert(self, new: Row) -> bool:
         """Adds a row; False when there is one under its key already."""
         return bool(
-            self._link.execute("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row).rowcount
+            self._link.execute("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", new).rowcount
         )
 
     def delete(self, key: Key) -> Deleted:
@@ -113,41 +129,25 @@ class Database:
         """Whether there is anything that has outlived its retention."""
         return bool(self._link.execute("SELECT EXISTS (SELECT 1 FROM item WHERE expires <= ?)", (now,)).fetchone()[0])
 
-    def accepted(self) -> dict[int, int]:
-        """The highest number of each start."""
-        return dict(self._link.execute("SELECT boot, seq FROM accepted").fetchall())
+    def content(self, name: str) -> bytes | None:
+        """What was written under ``name``."""
+        found = self._link.execute("SELECT content, checksum FROM books WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            return None
+        if not isinstance(found[0], bytes) or zlib.crc32(found[0]) != found[1]:
+            raise Damaged("the checksum of the books is wrong")
+        return found[0]
 
-    def dropped(self) -> dict[str, int]:
-        """How many were dropped, by reason."""
-        return dict(self._link.execute("SELECT reason, count FROM dropped").fetchall())
-
-    def losses(self) -> list[Loss]:
-        """What nobody has been told of."""
-        return [to_loss(values) for values in self._link.execute("SELECT * FROM lost")]
-
-    def write_accepted(self, accepted: Mapping[int, int]) -> None:
-        """Replaces what ``accepted`` returns."""
-        self._link.execute("DELETE FROM accepted WHERE boot < ?", (min(accepted, default=0),))
-        self._link.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", accepted.items())
-
-    def write_losses(self, losses: Sequence[Loss], dropped: Mapping[str, int]) -> None:
-        """Replaces what ``losses`` and ``dropped`` return."""
-        self._link.executemany("INSERT OR REPLACE INTO dropped VALUES (?, ?)", dropped.items())
-        self._link.execute("DELETE FROM lost")
-        for loss in losses:
-            values = (loss.reason, loss.id, loss.count, *(loss.first or (None, None)), *loss.last, loss.time)
-            self._link.execute("INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces what was written under ``name``."""
+        self._link.execute("INSERT OR REPLACE INTO books VALUES (?, ?, ?)", (name, content, zlib.crc32(content)))
 
     def _delete(self, which: str, *values: float) -> Deleted:
         statement = f"DELETE FROM item WHERE {which} RETURNING boot, seq, length(sealed)"  # noqa: S608 - our own words
-        return [(Key(boot, seq), size) for boot, seq, size in self._link.execute(statement, values).fetchall()]
-
-
-def to_loss(values: Sequence[Any]) -> Loss:
-    """The loss in a row of ``lost``. Raises ``ValueError`` or ``TypeError`` for a damaged one."""
-    reason, name, count, first_boot, first_seq, last_boot, last_seq, moment = values
-    first = None if first_boot is None else Key(int(first_boot), int(first_seq))
-    return Loss(str(name), reason, count, first, Key(int(last_boot), int(last_seq)), int(moment))
+        deleted = self._link.execute(statement, values).fetchall()
+        if not all(isinstance(value, int) for each in deleted for value in each):
+            raise Damaged("a report has no number")
+        return [(Key(boot, seq), size) for boot, seq, size in deleted]
 
 
 def damaged(error: BaseException) -> bool:

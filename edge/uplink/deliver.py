@@ -86,6 +86,8 @@ class Deliver:
         self._next_housekeeping = 0.0
         self._next_status = 0.0
         self._asked = 0.0  # when the status was last published
+        self._answered = 0.0  # when the latest thing was sent that got an answer
+        self._heard = 0.0  # and when that answer came
         self._announced: dict[str, Any] = {}
 
     def step(self, longest_wait: float = _IDLE_SECONDS) -> None:
@@ -234,10 +236,12 @@ class Deliver:
     def _speak(self) -> None:
         """The status, when it is due or as a question to a broker that has been quiet; one without answers is left."""
         now, answered = self._clock(), self._outlet.answered
+        if answered > self._answered:
+            self._answered, self._heard = answered, now
         waiting = next(iter(self._under_way.values()), now)
         if answered < self._asked:
             waiting = min(waiting, self._asked)
-        if waiting + self._pace.answer < now:
+        if max(waiting, self._heard) + self._pace.answer < now:
             self._outlet.abandon("the broker answers nothing", useless=True)
             self._start_over(0)
         elif answered >= self._asked and self._has_news(now):

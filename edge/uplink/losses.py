@@ -17,7 +17,7 @@ class Loss:
     reason: Reason
     count: int | None
     first: Key | None
-    last: Key
+    last: Key | None
     time: int
 
 
@@ -37,10 +37,11 @@ class Losses:
     def copy(self) -> Losses:
         return Losses(self._pending)
 
-    def add(self, reason: Reason, count: int | None, first: Key | None, last: Key, now: float) -> None:
+    def add(self, reason: Reason, count: int | None, first: Key | None, last: Key | None, now: float) -> None:
         """Counts ``count`` more reports (None: nobody knows how many) from ``first`` to ``last``.
 
-        ``first`` is None when they may reach back to the beginning.
+        ``first`` is None when they may reach back to the beginning, ``last`` when nobody knows how far they go: what
+        is added next knows.
         """
         known = self._pending.get(reason)
         if known is None:
@@ -51,7 +52,7 @@ class Losses:
             reason,
             None if known.count is None or count is None else known.count + count,
             None if known.first is None or first is None else min(known.first, first),
-            max(known.last, last),
+            last if last is None or known.last is None else max(known.last, last),
             int(now),
         )
 

@@ -28,7 +28,7 @@ from edge.uplink.row import Stored
 
 CONTENT_TYPE = "application/cose"
 _TOPICS = {Kind.PLATE: "plate", Kind.FACE: "face"}
-_LARGEST_WINDOW = 128  # reports under way at a time, if the broker allows as many
+_LARGEST_WINDOW = 512  # reports under way at a time, if the broker allows as many
 _NO_SUBSCRIBERS = 0x10
 
 
@@ -120,7 +120,7 @@ class Publisher(Handler):
             reason=loss.reason,
             count=loss.count,
             first=None if loss.first is None else Place(*loss.first),
-            last=Place(*loss.last),
+            last=None if loss.last is None else Place(*loss.last),
             time=loss.time,
         )
         topic = f"vidik/v1/{self._camera}/{gaps.CHANNEL}"

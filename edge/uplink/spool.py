@@ -22,7 +22,7 @@ from edge.handover import Item, Key
 from edge.uplink import database, row
 from edge.uplink.books import Books
 from edge.uplink.database import Database
-from edge.uplink.losses import Loss, Losses
+from edge.uplink.losses import Loss
 from edge.uplink.row import Row, Stored
 from edge.uplink.salvage import Salvage
 
@@ -34,6 +34,7 @@ _MANY = 512  # removals that are worth a commit of their own
 _PATIENCE = 60  # calls of tidy until fewer are
 _REOPEN_SECONDS = 5.0  # between attempts to open a file that cannot be opened
 _HEADER = b"SQLite format 3\0"
+_ACCOUNTS, _ACCEPTED = "accounts", "accepted"  # names of what the database keeps for the books
 _BEFORE_ALL = Key(-1, -1)
 Result = TypeVar("Result")
 
@@ -56,7 +57,7 @@ class Spool:
         self._capacity = capacity
         self._now = now
         self._gone: set[Key] = set()  # taken by the broker, removal not committed yet
-        self._lost: dict[Key, Reason] = {}  # found damaged or given up, removal not committed yet
+        self._lost: dict[Key, Reason] = {}  # given up and why, removal not committed yet
         self._told: list[Loss] = []
         self._waited = 0  # calls of tidy since there is something to commit
         self._books = Books()
@@ -111,15 +112,9 @@ class Spool:
         while len(found) < limit:
             rows = self._do(lambda opened: opened.read(position, limit))  # noqa: B023 - called at once
             for each in rows:
-                position = Key(each[0], each[1])
-                if position in self._gone or position in besides or position in self._lost:
-                    continue
-                stored = row.read(each)
-                if stored is None:
-                    _log.error("spool-damaged report=%s", position)
-                    self._lost[position] = "corrupt"
-                else:
-                    found.append(stored)
+                position = each.key
+                if position not in self._gone and position not in besides and position not in self._lost:
+                    found.append(each)
             if len(rows) < limit:
                 break
         return found[:limit]
@@ -168,14 +163,21 @@ class Spool:
                 self._put_aside()
                 result = work(self._opened())
         except (database.Error, OSError) as error:
-            if not database.passing(error):
-                self._let_go()
+            self._relieve(error)
             self.trouble = str(error)
             raise SpoolError(
                 f"The spool {self._path} cannot be used: {error}. Is the disk full, read-only or failing?"
             ) from error
         self.trouble = None
         return result
+
+    def _relieve(self, error: Exception) -> None:
+        """Empties the write-ahead log, which may be all that a full disk needs; after other errors, starts afresh."""
+        if self._database is not None and database.passing(error):
+            with suppress(database.Error):
+                self._database.checkpoint()
+        else:
+            self._let_go()
 
     def _opened(self) -> Database:
         if self._database is not None:
@@ -188,8 +190,8 @@ class Spool:
             self._put_aside()  # what a crash interrupted
         opened = Database(self._path)
         try:
-            losses = Losses({loss.reason: loss for loss in opened.losses()})
-            self._books = Books.of(*opened.size(), opened.dropped(), losses, opened.accepted())
+            self._books = Books.read(opened.sizes(), opened.content(_ACCOUNTS), opened.content(_ACCEPTED))
+            self._books.accept(opened.highest())
             if broken.exists():
                 self._take_over(opened, broken)
         except BaseException:
@@ -243,7 +245,7 @@ class Spool:
                         self._take(opened, each, now)
                 if expired := books.deleted(opened.delete_expired(now)):
                     books.lose("expired", len(expired), min(expired), max(expired), now)
-                while books.bytes > self._capacity:
+                while books.size > self._capacity:
                     (key,) = books.deleted(opened.delete_oldest())
                     books.lose("full", 1, key, key, now)
                 for loss in self._told:
@@ -272,10 +274,10 @@ class Spool:
         return added
 
     def _write_books(self, opened: Database, before: Books | None = None) -> None:
-        if before is None or self._books.accepted != before.accepted:
-            opened.write_accepted(self._books.accepted)
+        if before is None or self._books.removed_last:  # while the latest report is there, its number is known
+            opened.write(_ACCEPTED, self._books.write_accepted())
         if before is None or self._books.losses.pending != before.losses.pending:
-            opened.write_losses(self._books.losses.pending, self._books.dropped)
+            opened.write(_ACCOUNTS, self._books.write_accounts())
 
     def _let_go(self) -> None:
         opened, self._database = self._database, None

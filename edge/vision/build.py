@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge import config, durable
-from edge.audit import Audit, Tally
+from edge.audit import Account, Audit, Tally
 from edge.clock import Clock, Timekeeper
 from edge.errors import VidikError
 from edge.grant import trust
@@ -57,6 +57,7 @@ _SMALLEST = {Kind.PLATE: 60.0, Kind.FACE: 40.0}
 _COARSE = {Kind.PLATE: 22 / 640, Kind.FACE: 20 / 192}
 _PLATE_TILE = (960, 552)
 _LIVE = frozenset({"source", "lens", "pace", "look"})  # what a new configuration may change while running
+_UNSENT = "not handed over"  # in the account: reports that the uplink never took
 NEWEST = "newest"  # the file in the state folder with the newest time seen
 
 
@@ -67,16 +68,17 @@ class Assembly:
     pipeline: Pipeline
     keeper: Timekeeper
     tally: Tally
-    audit: Audit
+    account: Account
     health: Health
 
     def close(self) -> None:
         """Writes down the last counts and the time. Call when the pipeline has ended."""
         self.health.close()
         self.keeper.close()
+        self.tally.lost(_UNSENT, self.pipeline.sender.unacknowledged)  # nobody will take it now
         self.tally.flush()
-        self.audit.append("stop")
-        self.audit.close()
+        self.account.append("stop")
+        self.account.close()
 
 
 def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) -> Assembly:
@@ -89,16 +91,25 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
     certificate = _certificate(settings.signing_certificate)
     signer = KeySigner(signing_key, certificate)
     audit = Audit(settings.state / "audit", clock, settings.camera, signer)
+    account = Account(audit, clock)
     models = manifest(models_dir())
-    _announce(audit, boot, settings, models)
-    tally = Tally(audit, clock)
-    keeper = Timekeeper(clock, settings.state / NEWEST, audit)
+    _announce(account, boot, settings, models)
+    tally = Tally(account, clock)
+    keeper = Timekeeper(clock, settings.state / NEWEST, account)
     shots = best_shots()
     grants = GrantStore(
         settings.grants, trust.load(settings.trust), settings.camera,
-        state=settings.state, incoming=settings.incoming, journal=audit,
+        state=settings.state, incoming=settings.incoming, journal=account,
     )  # fmt: skip
-    gate = Gate(settings.camera, grants, lambda: keeper.trusted, tally)
+    notices = Notices(
+        settings.notices or settings.state, audit, clock, signer, camera=settings.camera, software=_software(),
+        models={name: entry.sha256 for name, entry in models.items()},
+    )  # fmt: skip
+
+    def kept() -> bool:
+        return account.whole and keeper.kept and grants.kept and notices.kept
+
+    gate = Gate(settings.camera, grants, lambda: keeper.trusted, tally, kept)
 
     def forget(grant: Grant) -> None:
         gate.forget(grant)
@@ -106,13 +117,17 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
 
     grants.closed.append(forget)
 
-    notices = Notices(
-        settings.notices or settings.state, audit, clock, signer, camera=settings.camera, software=_software(),
-        models={name: entry.sha256 for name, entry in models.items()},
-    )  # fmt: skip
+    sender = Sender(settings.inbox)
+    told = 0  # of what the sender dropped
 
     def watch(now: float) -> None:
+        """``now``: a frame's time. The later of it and the clock counts: pictures that lag revive nothing."""
+        nonlocal told
+        now = max(now, clock.wall())
+        tally.lost(_UNSENT, sender.dropped - told)
+        told = sender.dropped
         held = [terms.grant for terms in grants.terms(now)]
+        account.tick()
         tally.tick()
         notices.tick(g for g in held if keeper.trusted and standing(g, settings.camera, now) is None)
 
@@ -151,9 +166,9 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         describe=describe(),
         gate=gate,
         seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
-        sender=Sender(settings.inbox),
+        sender=sender,
     )
-    return Assembly(pipeline, keeper, tally, audit, health)
+    return Assembly(pipeline, keeper, tally, account, health)
 
 
 @dataclass(slots=True)
@@ -236,12 +251,12 @@ def next_boot(state: Path) -> int:
     return boot
 
 
-def _announce(audit: Audit, boot: int, settings: config.Vision, models: Mapping[str, Entry]) -> None:
+def _announce(account: Account, boot: int, settings: config.Vision, models: Mapping[str, Entry]) -> None:
     """Puts down what runs here."""
-    audit.append("boot", boot=boot, software=_software())
-    audit.append("config", digest=hashlib.sha256(repr(settings).encode()).hexdigest())
+    account.append("boot", boot=boot, software=_software())
+    account.append("config", digest=hashlib.sha256(repr(settings).encode()).hexdigest())
     used = "".join(f"{name} {entry.sha256}\n" for name, entry in sorted(models.items()))
-    audit.append("models", digest=hashlib.sha256(used.encode()).hexdigest())
+    account.append("models", digest=hashlib.sha256(used.encode()).hexdigest())
 
 
 def _software() -> str:

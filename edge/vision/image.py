@@ -21,7 +21,11 @@ from edge.vision.values import Floats, Pixels, Region
 MAX_PIXELS = 50_000_000
 """The largest still picture :func:`decode` opens: 150 MB once decoded, more than a camera can spare."""
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_SILENT = 0
+if hasattr(cv2, "setLogLevel"):  # OpenCV 4
+    cv2.setLogLevel(_SILENT)
+else:  # OpenCV 5
+    cv2.utils.logging.setLogLevel(_SILENT)
 cv2.setNumThreads(1)  # one core a camera can count on; models get the others
 
 

@@ -25,6 +25,8 @@ _MOST = 48  # candidates that go into suppression
 _CANDIDATE = 0.25  # least coarse score worth a second look, which takes half a millisecond
 _LOOKS = 6  # second looks a region may cost
 _OVERLAP = 0.3
+_TILTED = 0.05  # slope from which a plate is looked at once more, along its own sides
+_LOOSE = (0.08, 0.14)  # by which the detector's boxes, which the second look is used to, exceed a plate
 CONTEXT = (1.3, 1.7)  # the second look sees a candidate with this much around it, across and down
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], np.float32)
 
@@ -85,18 +87,29 @@ class PlateDetector:
         """The best candidates with scores and corners from the second look, best first."""
         scores, quads = plates.scores[:_LOOKS].copy(), plates.corners[:_LOOKS].copy()
         boxes = plates.boxes[: len(scores)]
-        _, tall, wide, _ = self._closer.shape
         for n, (x0, y0, x1, y1) in enumerate(boxes):
-            size = np.array([x1 - x0, y1 - y0], np.float32) * CONTEXT
-            zoom = np.array([wide, tall], np.float32) / size
-            middle = np.array([x0 + x1, y0 + y1], np.float32) / 2
-            shift = np.array([wide, tall], np.float32) / 2 - zoom * middle
-            matrix = np.array([[zoom[0], 0, shift[0]], [0, zoom[1], shift[1]]], np.float32)
-            judged, found = self._closer.run(image.warp_affine(pixels, matrix, wide, tall)[None])
-            scores[n] = blend(scores[n], float(judged.flat[0]))
-            quads[n] = found.reshape(4, 2) * size / 2 + middle
+            middle = np.array([(x0 + x1) / 2, (y0 + y1) / 2], np.float32)
+            logit, quad = self._close(pixels, middle, np.array([[x1 - x0, 0], [0, y1 - y0]], np.float32))
+            if tilt(quad) > _TILTED:
+                top, right, bottom, left = np.roll(quad, -1, 0) - quad
+                sides = np.stack([top - bottom, right - left], 1) / 2 * (1 + np.array(_LOOSE))
+                _, quad = self._close(pixels, quad.mean(0, dtype=np.float32), sides.astype(np.float32))
+            scores[n], quads[n] = blend(scores[n], logit), quad
         order = np.argsort(-scores, kind="stable")
         return Plates(scores[order], boxes[order], quads[order])
+
+    def _close(self, pixels: Pixels, middle: Floats, sides: Floats) -> tuple[float, Floats]:
+        """Logit and corners ``(4, 2)`` of the plate round ``middle`` in ``pixels``, whose box has the ``sides``.
+
+        They are the columns of a ``(2, 2)`` matrix: along the text, and down. What is seen is a parallelogram.
+        """
+        _, tall, wide, _ = self._closer.shape
+        seen = (sides * CONTEXT / 2).astype(np.float32)  # from halves of the network's picture to the frame
+        halves = np.array([wide, tall], np.float32) / 2
+        turn = halves[:, None] * np.linalg.inv(seen)
+        matrix = np.column_stack([turn, halves - turn @ middle]).astype(np.float32)
+        judged, found = self._closer.run(image.warp_affine(pixels, matrix, wide, tall)[None])
+        return float(judged.flat[0]), np.asarray(found.reshape(4, 2) @ seen.T + middle, np.float32)
 
     def _model_for(self, width: int, height: int) -> Model:
         """The model that shows the region largest; of equals, the one with the smallest input."""
@@ -112,6 +125,12 @@ def blend(score: np.float32, logit: float) -> float:
     """One score, 0 to 1, of the coarse network's ``score`` and the second look's ``logit``: their mean logit."""
     first = float(np.log(score) - np.log1p(-min(score, np.float32(0.9999))))
     return float(1 / (1 + np.exp(-(first + logit) / 2)))
+
+
+def tilt(quad: Floats) -> float:
+    """The slope of a plate's text: of the sides along it of the corners ``(4, 2)``, without sign."""
+    along = quad[1] + quad[2] - quad[0] - quad[3]
+    return float(abs(along[1]) / max(1e-6, abs(along[0])))
 
 
 def decode(score: Floats, box: Floats, corners: Floats, threshold: float) -> Plates:

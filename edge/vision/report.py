@@ -42,15 +42,19 @@ class Tally(Protocol):
 class Gate:
     """Asks the pure gate for every grant, and remembers for a moment what was reported, against repeats.
 
-    ``trusted`` says whether the clock can be trusted now. Every decision is counted in ``tally``; a reason
-    for refusal is logged when it first occurs.
+    ``trusted`` says whether the clock can be trusted now, ``kept`` whether what happens can be put on record. Every
+    decision is counted in ``tally``; a reason for refusal is logged when it first occurs.
     """
 
-    def __init__(self, camera: str, grants: Grants, trusted: Callable[[], bool], tally: Tally) -> None:
+    def __init__(
+        self, camera: str, grants: Grants, trusted: Callable[[], bool], tally: Tally,
+        kept: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
         self._camera = camera
         self._grants = grants
         self._trusted = trusted
         self._tally = tally
+        self._kept = kept
         self._recent: dict[tuple[str, str], Track] = {}
         self.reported: Counter[Kind] = Counter()
         self.discarded: Counter[Reason] = Counter()
@@ -107,6 +111,8 @@ class Gate:
         grants = self._grants.terms(frame.wall)  # always: what is over is wiped even if nothing could be reported
         if not self._trusted() or not clock.trustworthy(frame.wall):
             return [], [Reason.CLOCK]
+        if not self._kept():
+            return [], [Reason.ACCOUNT]
         poor = doubt(seen)
         if poor is not None or seen is None:
             return [], [poor or Reason.UNSURE]

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +165,7 @@ def interpreters() -> Any:
 def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
     """The accelerator driver in the shared ``library``. Raises ``ModelError`` when it does not load."""
     try:
+        ctypes.CDLL(library)  # first, for LiteRT's own loader stumbles over one that is not there
         return interpreters().load_delegate(library, dict(options or {}))
     except (OSError, ValueError, RuntimeError) as error:
         cause = str(error) or "it found no device, or has no access to it"

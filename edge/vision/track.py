@@ -29,7 +29,8 @@ _SMOOTHING = 0.6  # weight of the newest velocity
 
 @dataclass(slots=True)
 class Track:
-    """One object. ``first`` and ``last`` are the frame times of its detections (monotonic seconds).
+    """One object. ``first`` and ``last`` are the frame times of its detections (monotonic seconds); ``point`` is
+    where it was at the last one: the middle of a plate's corners, which is steadier than its box, or of a face's box.
 
     ``settled`` is set once all is decided about it: it then only keeps the object from being reported again.
     ``reported`` tells whether it was reported under any grant.
@@ -42,6 +43,7 @@ class Track:
     box: Box
     first: float
     last: float
+    point: tuple[float, float] = (0.0, 0.0)
     hits: int = 1
     settled: bool = False
     reported: bool = False
@@ -66,6 +68,7 @@ class Track:
             old = self.velocity or new
             self.velocity = tuple(_SMOOTHING * n + (1 - _SMOOTHING) * o for n, o in zip(new, old, strict=True))  # type: ignore[assignment]
         self.box, self.last, self.hits = detection.box, now, self.hits + 1
+        self.point = _point(detection)
 
 
 class Tracker:
@@ -95,9 +98,14 @@ class Tracker:
 
     def _begin(self, detection: Detection, now: float) -> Track:
         self._count += 1
-        track = Track(self._count, detection.kind, detection.box, now, now)
+        track = Track(self._count, detection.kind, detection.box, now, now, _point(detection))
         self.live.append(track)
         return track
+
+
+def _point(detection: Detection) -> tuple[float, float]:
+    x, y = detection.points.mean(0) if detection.kind is Kind.PLATE else detection.box.centre
+    return float(x), float(y)
 
 
 def _associate(

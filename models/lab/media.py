@@ -106,6 +106,19 @@ def draw_points(pixels: Pixels, points: Sequence[tuple[float, float]], colour: C
         cv2.circle(pixels, (round(x), round(y)), 2, colour, cv2.FILLED, cv2.LINE_AA)
 
 
+def draw_path(pixels: Pixels, points: Sequence[tuple[float, float]], label: str, colour: Colour, closed: bool) -> None:
+    """Draws a line through ``points`` (x, y in pixels): an area's edge if ``closed``, else an arrow to its end; with
+    the ``label`` in its middle. In place."""
+    corners = np.array(points, np.float64).round().astype(np.int32)
+    if closed:
+        cv2.polylines(pixels, [corners], True, colour, 2, cv2.LINE_AA)
+    else:
+        first, last = ((int(x), int(y)) for x, y in (corners[0], corners[-1]))
+        cv2.arrowedLine(pixels, first, last, colour, 2, cv2.LINE_AA, tipLength=0.03)
+    x, y = corners.mean(0).astype(int)
+    draw_box(pixels, Box(x, y, x, y), label, colour, 0.5)
+
+
 def contact_sheet(pictures: Sequence[Pixels], columns: int, width: int = 480) -> Pixels:
     """``pictures`` scaled to ``width`` and laid out in rows of ``columns``, BGR. Needs at least one picture."""
     cells = [scaled(p, width / p.shape[1]) for p in pictures]

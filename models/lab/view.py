@@ -10,14 +10,17 @@ from typing import Annotated
 import typer
 
 from edge import config
+from edge.behaviour import Behaviour
 from edge.grant.gate import Description
 from edge.vision import build, sources
 from edge.vision.best_shot import BestShots
 from edge.vision.describe import doubt
 from edge.vision.detect import Detect
+from edge.vision.privacy import PrivacyZones
+from edge.vision.rules import Rules
 from edge.vision.track import Track, Tracker
 from edge.vision.values import Detection, FaceTemplate, Frame, Pixels, PlateText
-from models.lab import console, media, stages
+from models.lab import console, media, overlay, stages
 from models.lab.labels import Progress
 from models.lab.read import ranked as ranked_plates
 from models.lab.still import StillPath, analyse_still
@@ -33,15 +36,21 @@ app = console.command()
 def view(
     source: Annotated[Path, typer.Argument(help="A video file, a picture, or a folder of pictures. No device.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Where to write: .mp4 or .avi for a video, else .png.")],
+    settings: Annotated[
+        Path | None, typer.Option("--config", help="A camera's configuration: its lines, zones and rules, for a video.")
+    ] = None,
 ) -> None:
-    """Draw what the camera sees in a file: boxes, texts, confidences, tracks."""
+    """Draw what the camera sees in a file: boxes, texts, confidences, tracks; with --config also its rules at work."""
     media.refuse_device(source)
+    camera = None if settings is None else config.load(settings, config.Vision)
     if source.is_file() and source.suffix.lower() not in media.SUFFIXES:
-        follower = Follower(build.detect(), build.best_shots(), build.describe())
+        follower = Follower(build.detect(), build.best_shots(), build.describe(), camera)
         with console.progress("frames") as progress:
             count = video(source, out, follower, progress)
         typer.echo(f"{count} frames written to {out}")
         return
+    if camera is not None:
+        raise media.MediaError(f"{source} is no video, and behaviour takes time: leave --config out, or name a video.")
     images = media.find_images([source])
     plates, faces = stages.plates(), stages.faces()
     with console.progress() as progress:
@@ -85,10 +94,20 @@ def caption(seen: Description | None) -> str:
 class Follower:
     """The camera's stages over a video, up to the point where a grant would be asked.
 
-    ``known`` holds what was said of each track last, by track number.
+    ``camera`` is whose privacy zones and rules apply, if any. ``known`` holds what was said of each track last, by
+    track number.
     """
 
-    def __init__(self, detect: Detect, best_shots: BestShots, describe: Callable[..., Description | None]) -> None:
+    def __init__(
+        self,
+        detect: Detect,
+        best_shots: BestShots,
+        describe: Callable[..., Description | None],
+        camera: config.Vision | None = None,
+    ) -> None:
+        self.behaviour = Behaviour() if camera is None else camera.behaviour
+        self.blank = PrivacyZones(() if camera is None else camera.privacy)
+        self._rules = Rules(self.behaviour)
         self._look = build.look(config.Look())
         self._detect = detect
         self._tracker = Tracker()
@@ -97,11 +116,12 @@ class Follower:
         self.known: dict[int, Description] = {}
 
     def step(self, frame: Frame) -> list[tuple[Track, Detection]]:
-        """The tracks seen in ``frame``, each with its detection."""
+        """The tracks seen in ``frame``, which has been blanked, each with its detection."""
         detections = self._detect(frame, self._look.plan(frame, self._tracker.live))
         pairs = self._tracker.update(frame, detections)
         for track, detection in pairs:
             self._best_shots.offer(frame, track, detection)
+        self._rules.watch(frame, self._tracker.live)
         for track, shots, _ in self._best_shots.ripe(frame.monotonic, self._tracker.live):
             seen = self._describe(track, shots)
             if seen is not None:
@@ -139,12 +159,15 @@ def _same_size(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _drawn(frame: Frame, follower: Follower) -> Pixels:
+    frame = follower.blank(frame)
     pairs = follower.step(frame)
     pixels = frame.pixels.copy()
+    overlay.draw_places(pixels, follower.behaviour)
     for track, detection in pairs:
         known = follower.known.get(track.number)
         label = f"#{track.number} {caption(known) if known else f'{detection.score:.2f}'}"
         _draw(pixels, detection, label, known is not None and doubt(known) is None)
+        overlay.draw_triggers(pixels, detection.box, track.tripped.values())
     return pixels
 
 

@@ -1,6 +1,6 @@
 """The second look: a small network that sees one candidate up close, finds its corners and judges it.
 
-``python -m models.plate_detector.closer [--out FOLDER] [--steps N]`` trains it, resumably, in about fifteen
+``python -m models.plate_detector.closer [--out FOLDER] [--steps N]`` trains it, resumably, in about forty
 minutes. It takes the detector's box, enlarged by ``CONTEXT`` and scaled to ``WIDTH`` x ``HEIGHT`` whatever
 its shape, and returns the corners in that picture, and whether it is a plate at all.
 """
@@ -170,7 +170,7 @@ def run(room: Studio, out: Path, steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/plate_detector"))
-    parser.add_argument("--steps", type=int, default=3400)
+    parser.add_argument("--steps", type=int, default=9000)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -33,11 +33,11 @@ def box_of(quad: Quad) -> tuple[float, float, float, float]:
 def pose(rng: Rng, aspect: float, centre: tuple[float, float], width: float, mild: bool = False) -> Quad:
     """Corners ``(4, 2)`` of a plate of width/height ``aspect`` seen ``width`` pixels wide round ``centre``.
 
-    Up to 50 degrees of yaw and 32 of pitch; ``mild`` keeps it nearly frontal.
+    Up to 50 degrees of yaw, 32 of pitch and 20 of roll; ``mild`` keeps it nearly frontal.
     """
     yaw, pitch, roll = rng.normal(0, (5, 3, 1.5) if mild else (15, 8, 4))
     if not mild and rng.random() < 0.2:
-        yaw, pitch = rng.uniform(-50, 50), rng.uniform(-32, 32)
+        yaw, pitch, roll = rng.uniform((-50, -32, -15), (50, 32, 15))
     yaw, pitch, roll = np.deg2rad([np.clip(yaw, -52, 52), np.clip(pitch, -34, 34), np.clip(roll, -20, 20)])
     x = np.array([-0.5, 0.5, 0.5, -0.5])
     y = np.array([-0.5, -0.5, 0.5, 0.5]) / aspect

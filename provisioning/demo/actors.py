@@ -100,8 +100,9 @@ class Post:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is not the street: ``seconds`` long, ``fps`` frames a second."""
+    """Everything that is not the street: ``seconds`` long, ``fps`` frames a second, each exposed for ``exposure`` s."""
 
     seconds: float
     fps: float
     actors: Sequence[Car | Walker | Post]
+    exposure: float = 1 / 200

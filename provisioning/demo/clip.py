@@ -18,7 +18,6 @@ from provisioning.demo.script import default
 
 __all__ = ["photos", "render"]
 
-_EXPOSURE = 1 / 200  # seconds
 _LENS = 0.55  # sigma of the lens's blur in pixels of a 1280 wide picture
 _CLEAR = 0.95  # share of an object that must be seen for its size to count
 
@@ -33,8 +32,11 @@ def render(
     width: int = 1280,
     height: int = 720,
     scene: Scene | None = None,
+    camera: Camera | None = None,
 ) -> None:
     """Writes the film of ``scene`` (the default one if None) to ``path`` (MPEG-4) and what it shows to ``truth``.
+
+    ``camera`` stands where the default scene is meant to be seen from; another one has its own width and height.
 
     The truth is JSON: ``width, height, fps, frames``; ``plates``, each with ``text``, ``best_width`` (pixels,
     of the clearest frame: whole and at least 95 % unhidden), ``first`` and ``last`` frame and ``seen``, a list
@@ -44,10 +46,11 @@ def render(
     the packages that hold photographs and typeface are missing.
     """
     scene = scene or default()
-    camera = _camera(width, height)
+    camera = camera or _camera(width, height)
+    width, height = camera.width, camera.height
     rng = np.random.default_rng(20170701)
     backdrop = street.paint(camera, rng)
-    cast = [_Actor(actor, camera) for actor in scene.actors]
+    cast = [_Actor(actor, camera, scene.exposure) for actor in scene.actors]
     grain = Grain(rng, width, height, 1.6)
     film = Film(path, width, height, scene.fps)
     total = round(scene.seconds * scene.fps)
@@ -90,8 +93,9 @@ class _Sight:
 class _Actor:
     """An actor with its model, and the record of its plate or face."""
 
-    def __init__(self, actor: Car | Walker | Post, camera: Camera) -> None:
+    def __init__(self, actor: Car | Walker | Post, camera: Camera, exposure: float) -> None:
         self.actor = actor
+        self._exposure = exposure
         self.seen = _Seen()
         self._camera = camera
         self._car = cars.Model(actor) if isinstance(actor, Car) else None
@@ -131,7 +135,7 @@ class _Actor:
                 corners = self._walker.face_corners(x, z, heading, self._walked)
             anchor = np.array([x, 1.2, z])
         if layer is not None and anchor[2] > 1:
-            step = np.array([speed[0], 0, speed[1]]) * _EXPOSURE
+            step = np.array([speed[0], 0, speed[1]]) * self._exposure
             ends, _ = self._camera.project(np.stack([anchor, anchor + step]))
             layer.smear(*(ends[1] - ends[0]))
         return layer, corners

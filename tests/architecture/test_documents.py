@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_every_claim_names_its_test(document):
     assets = text_of(document).partition("## Attackers")[0] if "## Attackers" in text_of(document) else ""
     unproven = [row for row in claims if row not in assets and "**Not met.**" not in row]
     assert unproven == []
+
+
+def test_the_drawings_of_the_rules_are_what_the_rules_do():
+    """Each path in them has the colour that the rules of today give it. ``python scripts/draw_rules.py`` draws anew."""
+    module = runpy.run_path(str(ROOT / "scripts" / "draw_rules.py"))
+    drawn = module["pictures"]()
+    kept = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "rules").glob("*.svg")}
+    assert drawn == kept
+    page = text_of("rules.md")
+    assert all(f"(rules/{name})" in page for name in drawn)
 
 
 def test_it_says_that_it_is_no_legal_advice():

@@ -177,6 +177,23 @@ def test_a_camera_cannot_take_over_a_subscriber_s_session(
             assert intruder.messages == []
 
 
+def test_an_office_hands_documents_down_and_hears_nothing(rig: Rig, broker: Broker, subscriber: Client) -> None:
+    with camera(rig, broker, CAMERA, "vidik/v1/cam-1/grant") as receiver:
+        heard_out(receiver)
+        for topic in ("vidik/v1/cam-1/plate", "vidik/v1/cam-1/status", "vidik/v1/cam-1/signal/main"):
+            with Client(rig, broker.port, "office", longest_pause=0.5) as office:
+                office.connected().link.publish(Message(topic, b"forbidden"))
+                published(office, "vidik/v1/cam-1/grant", b"a document", retain=True)
+        wait_for(lambda: receiver.has("vidik/v1/cam-1/grant", b"a document"))
+        with Client(rig, broker.port, "office", "vidik/v1/#", longest_pause=0.5) as curious:
+            curious.connected()
+            published(receiver, "vidik/v1/cam-1/plate", b"a plate")
+            wait_for(lambda: subscriber.has("vidik/v1/cam-1/plate", b"a plate"))
+            heard_out(curious, "vidik/v1/cam-2/grant")
+            assert curious.messages == []
+    assert b"forbidden" not in {payload for _, payload in [*subscriber.messages, *receiver.messages]}
+
+
 @pytest.mark.parametrize("certificate", ["stranger", f"{CAMERA}-signing"])
 def test_certificates_of_another_ca_or_purpose_do_not_get_in(rig: Rig, broker: Broker, certificate: str) -> None:
     pki.issue_connection(pki.make_ca("Other"), CAMERA).save(rig.folder, "stranger")

@@ -14,6 +14,7 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -134,7 +135,7 @@ class World:
         self.vision = self.start_vision()
 
     def _mount(self) -> bool:
-        command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(self.disk)]
+        command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(self.disk)]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def _configure(self) -> None:
@@ -159,7 +160,7 @@ commit_seconds = {self.chance.choice([0, 0.1])}
 
     def start_uplink(self) -> subprocess.Popen[bytes]:
         with (self.folder / "uplink.log").open("ab") as log:
-            command = [sys.executable, "-m", "tests.faults.clocked_uplink", "--config", str(self.folder / "camera.toml")]
+            command = [sys.executable, "-m", "tests.faults.clocked_uplink", "--config", self.folder / "camera.toml"]
             return subprocess.Popen(command, stderr=log, env=environment() | {"CLOCK_OFFSET": str(self.offset)})
 
     def start_vision(self) -> subprocess.Popen[bytes]:
@@ -294,6 +295,8 @@ def freeze(world: World) -> None:
 def damage(world: World) -> None:
     def spoil() -> None:
         path = world.disk / "spool"
+        with suppress(sqlite3.Error):
+            sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else there is not much in the file
         size = path.stat().st_size if path.exists() else 0
         if not size:
             return
@@ -355,7 +358,8 @@ def run(seed: int, rig: Rig, root: Path) -> Outcome:
         world.revive()
         world.vision.send_signal(signal.SIGTERM)
         try:
-            if world.vision.wait(ACCOUNT_SECONDS) != 0:
+            # ended by the signal itself: it had not come so far as to hand anything over
+            if world.vision.wait(ACCOUNT_SECONDS) not in {0, -signal.SIGTERM}:
                 world.died.append("vision failed")
         except subprocess.TimeoutExpired:
             world.died.append("the uplink did not take everything")

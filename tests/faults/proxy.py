@@ -91,11 +91,11 @@ class Proxy:
                 while self._random.random() < self.loss:
                     await asyncio.sleep(pause)
                     pause *= 2
-                while self.stall or writer in self._dead:
+                while self.stall or writer in self._dead:  # noqa: ASYNC110 - set from other threads
                     await asyncio.sleep(0.02)
                 writer.write(piece)
                 await writer.drain()
-        while writer in self._dead:
+        while writer in self._dead:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for end in (writer, origin):
             end.transport.abort()

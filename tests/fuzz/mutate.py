@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,13 @@ import cbor2
 Random = random.Random
 _LONG = 1 << 16  # bytes from which a message is left as it is: another round could make gigabytes of it
 _TAGS = [0, 2, 4, 24, 28, 29, 35, 55799, 2**40]
+_WORDS = re.compile(rb"[\w+/=.:-]+|\W")
+_TEXTS = [
+    b"0", b"-1", b"1e999", b"9" * 400, b"18446744073709551616", b"null", b"true", b'""', b'"\\ud800"', b"\xff\xfe",
+    b"\0", b"[" * 2000, b'{"a":' * 500, b"{}", b"[]", b"\n", b"=", b'"', b"'''", b"[[signer]]",
+    b"0001-01-01T00:00:00+23:59", b"9999-12-31T23:59:59Z", b"inf", b"nan", "\u202e".encode(), b"AAAA", b"...",
+    b"a.b.c = 1\n", b"0x" + b"f" * 99,
+]  # fmt: skip
 _VALUES: list[Callable[[Random], Any]] = [
     lambda chance: chance.choice([0, 1, -1, 23, 24, 2**31, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), -(2**64)]),
     lambda chance: chance.choice([0.0, -0.0, 1.5, 1e308, 5e-324, float("nan"), float("inf"), -float("inf")]),
@@ -39,6 +47,36 @@ def mutated(whole: bytes, chance: Random) -> bytes:
         if len(whole) < _LONG:
             whole = chance.choice([_structure, _structure, _structure, _bytes, _head])(whole, chance)
     return whole
+
+
+def mutated_text(whole: bytes, chance: Random) -> bytes:
+    """``whole`` (JSON, TOML) with one to three words in it replaced, removed, repeated or exchanged."""
+    for _ in range(chance.randint(1, 3)):
+        if len(whole) < _LONG:
+            whole = _bytes(whole, chance) if chance.random() < 0.2 else _words(whole, chance)
+    return whole
+
+
+def mutated_bytes(whole: bytes, chance: Random) -> bytes:
+    """``whole`` (DER, a segment of a log) with one to four bytes or runs of bytes wrong."""
+    for _ in range(chance.randint(1, 4)):
+        whole = _bytes(whole, chance)
+    return whole
+
+
+def _words(whole: bytes, chance: Random) -> bytes:
+    words = _WORDS.findall(whole) or [b""]
+    at, other = chance.randrange(len(words)), chance.randrange(len(words))
+    match chance.randrange(6):
+        case 0:
+            del words[at]
+        case 1:
+            words[at] *= chance.choice([2, 40])
+        case 2:
+            words[at], words[other] = words[other], words[at]
+        case _:
+            words[at] = chance.choice(_TEXTS)
+    return b"".join(words)
 
 
 def _structure(whole: bytes, chance: Random) -> bytes:

@@ -21,7 +21,8 @@ class Session:
 
     def __init__(self, link: ssl.SSLSocket) -> None:
         self._link = link
-        self.user = dict(name for names in (link.getpeercert() or {})["subject"] for name in names)["commonName"]
+        self.certificate = link.getpeercert() or {}
+        self.user = dict(name for names in self.certificate["subject"] for name in names)["commonName"]
 
     def read(self) -> tuple[int, bytes]:
         """The next packet: its type and the whole of its bytes. Raises ``EOFError`` at the end."""
@@ -57,10 +58,11 @@ class FakeBroker:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca.pem"))
         self._context.load_cert_chain(folder / "broker.pem", folder / "broker.key")
         self._context.verify_mode = ssl.CERT_REQUIRED
-        self._server = socket.create_server((host, 0))
+        self._server = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port: int = self._server.getsockname()[1]
         self.connects: list[bytes] = []
         self.users: list[str] = []
+        self._links: list[ssl.SSLSocket] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     @property
@@ -71,6 +73,13 @@ class FakeBroker:
     def close(self) -> None:
         self._server.close()
 
+    def drop(self) -> None:
+        """Ends the connections there are."""
+        links, self._links = self._links, []
+        for link in links:
+            with suppress(OSError):
+                socket.socket.shutdown(link, socket.SHUT_RDWR)
+
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
@@ -79,6 +88,7 @@ class FakeBroker:
 
     def _one(self, raw: socket.socket) -> None:
         with suppress(OSError, EOFError), self._context.wrap_socket(raw, server_side=True) as link:
+            self._links.append(link)
             session = Session(link)
             _, packet = session.read()
             self.users.append(session.user)

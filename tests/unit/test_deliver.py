@@ -334,6 +334,20 @@ def test_a_broker_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
     bench.spool.close()
 
 
+def test_a_slow_broker_is_not_given_up_while_it_answers(tmp_path: Path) -> None:
+    bench = paced(tmp_path, answer=30)
+    bench.arrive(*range(1, 5))
+    bench.outlet.open(window=4)
+    bench.step()
+    for seq in range(1, 5):
+        bench.step(20)
+        bench.outlet.take(seq)
+        bench.outlet.answered = 1000 + seq / 100
+        bench.step()
+    assert bench.outlet.abandoned == []
+    bench.spool.close()
+
+
 def test_a_broker_that_does_not_answer_the_status_is_given_up(tmp_path: Path) -> None:
     bench = paced(tmp_path, answer=30)
     bench.outlet.open()
@@ -378,8 +392,8 @@ def test_reports_that_come_together_share_a_commit(tmp_path: Path, monkeypatch: 
 
 
 def test_losses_are_told_until_somebody_has_heard(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, capacity=5 * 100)
-    bench.arrive(*range(1, 10))  # more than fit
+    bench = Bench(tmp_path, capacity=8 * (len(b"sealed") + 72))
+    bench.arrive(*range(1, 10))  # one more than fits
     bench.step()
     bench.outlet.open()
     bench.step()

@@ -7,10 +7,15 @@ operation versions (nearest-neighbour resizing with half-pixel centres).
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 
 from edge.vision import runtime
+from models import edge_tpu, manifest
+from models.edge_tpu import FLOAT
 
 SUPPORTED = {
     "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "EXPAND_DIMS", "FULLY_CONNECTED",
@@ -19,7 +24,6 @@ SUPPORTED = {
     "RESIZE_NEAREST_NEIGHBOR", "RSQRT", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "SPLIT", "SQUARED_DIFFERENCE", "SQUEEZE",
     "STRIDED_SLICE", "SUB", "SUM", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
 }  # fmt: skip
-FLOAT = {"face-detector"}  # shipped as its makers published it, in float: for the CPU only (see its card)
 MODELS = sorted(set(runtime.manifest(runtime.models_dir())) - FLOAT)
 
 
@@ -61,3 +65,60 @@ def test_the_plate_models_are_small():
              if e.name.startswith("plate")]  # fmt: skip
     assert len(sizes) >= 2
     assert sum(sizes) <= 6_000_000
+
+
+COMPILER = """#!/bin/sh
+# edgetpu_compiler -s -o FOLDER MODEL, as far as its callers see it
+[ "$1 $2" = "-s -o" ] || exit 9
+case "$4" in *reader*) echo "Invalid model: $4" >&2; exit 1;; esac
+name=$(basename "$4" .tflite)
+{ cat "$4"; printf compiled; } > "$3/${name}_edgetpu.tflite"
+echo "Number of operations that will run on Edge TPU: 61"
+echo "Number of operations that will run on CPU: 2"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the models, and a stand-in for the compiler on the path."""
+    models, tools = tmp_path / "models", tmp_path / "bin"
+    models.mkdir()
+    tools.mkdir()
+    for path in runtime.models_dir().iterdir():
+        if path.suffix in (".toml", ".tflite"):
+            shutil.copy(path, models)
+    (tools / edge_tpu.COMPILER).write_text(COMPILER)
+    (tools / edge_tpu.COMPILER).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setattr(manifest, "FOLDER", models)
+    return models
+
+
+def test_compiled_models_get_into_the_manifest_and_refused_ones_are_named(folder, capsys):
+    assert edge_tpu.main() == 1
+    out, err = capsys.readouterr()
+    assert "plate-closer: 61 operations on the Edge TPU, 2 on the CPU" in out
+    assert "face-detector: float" in out
+    assert "refuses plate-reader: Invalid model" in err
+    entries = runtime.manifest(folder)
+    assert {name for name, e in entries.items() if "edge-tpu" in e.variants} == set(entries) - FLOAT - {"plate-reader"}
+    variant = entries["plate-closer"].variants["edge-tpu"]
+    assert runtime.verified(folder / variant.file, variant.sha256).endswith(b"compiled")
+    assert runtime.load("plate-closer", folder=folder).shape
+    before = (folder / "manifest.toml").read_text()
+    manifest.add_variant("plate-closer", "edge-tpu", variant.file, variant.sha256)
+    assert (folder / "manifest.toml").read_text() == before
+
+
+def test_a_new_model_loses_the_variants_of_the_old_one(folder):
+    edge_tpu.main()
+    known = {e["name"]: e for e in manifest.known()}["plate-closer"]
+    facts = (known[k] for k in ("name", "file", "licence", "provenance", "card", "outputs"))
+    manifest.record(*facts)
+    assert "edge-tpu" not in runtime.manifest(folder)["plate-closer"].variants
+
+
+def test_without_the_compiler_it_says_so(folder, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RuntimeError, match="edgetpu_compiler is not installed"):
+        edge_tpu.compile_model("plate-closer", folder / "plate_closer.tflite")

@@ -34,7 +34,8 @@ def account(*numbers, boot=1):
 
 
 def test_an_announcement_survives_its_form():
-    for each in (gap(1, 5, 3), gap(None, 7), gap(2, 2, 1, reason="corrupt")):
+    endless = msgspec.structs.replace(gap(3, 7), last=None)
+    for each in (gap(1, 5, 3), gap(None, 7), endless, gap(2, 2, 1, reason="corrupt")):
         assert gaps.decode(gaps.encode(each), CAMERA) == each
 
 
@@ -47,8 +48,8 @@ def test_it_is_plain_json():
 
 @pytest.mark.parametrize(
     "change",
-    [{"count": 0}, {"count": -1}, {"count": "3"}, {"first": [1]}, {"first": [1, 9]}, {"last": None}, {"reason": "x"},
-     {"camera": "cam-2"}, {"id": "x"}, {"last": [1, -1]}, {"last": [1, 2**63]}, {"time": "now"}],
+    [{"count": 0}, {"count": -1}, {"count": "3"}, {"first": [1]}, {"first": [1, 9]}, {"reason": "x"},
+     {"camera": "cam-2"}, {"id": "x"}, {"last": [1, -1]}, {"last": "now"}, {"last": [1, 2**63]}, {"time": "now"}],
 )  # fmt: skip
 def test_what_is_none_is_refused(change):
     content = msgspec.json.decode(gaps.encode(gap(1, 5, 3))) | change
@@ -132,6 +133,17 @@ def test_an_announcement_of_unknown_extent_explains_everything_up_to_its_end():
     made.came((2, 4))
     made.announced(gap(None, 1, boot=2))
     assert made.missing() == [(2, 2, 3)]
+
+
+def test_an_announcement_without_an_end_explains_what_was_known_then():
+    made = account(1, 5)
+    made.announced(msgspec.structs.replace(gap(None, 1), last=None))
+    assert made.missing() == []
+    made.came((1, 8))
+    assert made.missing() == [(1, 6, 7)]
+    fresh = Account()
+    fresh.announced(msgspec.structs.replace(gap(None, 1), last=None))
+    assert fresh.missing() == []
 
 
 def test_memory_stays_bounded():

@@ -156,6 +156,18 @@ def test_a_full_sender_drops_the_oldest_and_counts(path: Path) -> None:
     receiver.close()
 
 
+def test_nothing_outlives_its_retention_while_the_uplink_is_away(path: Path, sender: Sender) -> None:
+    sender.offer(Item(Kind.PLATE, Key(7, 1), 1, b"short"))
+    sender.offer(Item(Kind.PLATE, Key(7, 2), 3600, b"long"))
+    wait_for(lambda: sender.unacknowledged == 1)
+    assert sender.dropped == 1
+    receiver = Receiver(path)
+    (arrival,) = receive(receiver, 1)
+    assert arrival.item.key.seq == 2
+    assert 3500 < arrival.item.retention < 3600  # what has passed here counts
+    receiver.close()
+
+
 def test_a_bad_frame_closes_its_connection_only(receiver: Receiver, sender: Sender, path: Path) -> None:
     sender.offer(item(1))
     receiver.acknowledge(receive(receiver, 1))

@@ -10,7 +10,7 @@ import pytest
 from lab_fakes import picture
 
 from edge.errors import VidikError
-from models.lab.bench import peers, stages
+from models.lab.bench import law, peers, stages
 from models.lab.faces_eval import Embeddings
 
 
@@ -80,3 +80,11 @@ def test_missed_faces_lower_the_figure_over_all_pairs_only() -> None:
     figures = peers._verified(people, found, distance=True)
     assert (figures["auc_found"], figures["not_found"]) == (1.0, 1)
     assert figures["auc"] == pytest.approx((2 + 2 / 6) / 4, abs=1e-5)  # of 4 genuine pairs 2 cannot be compared
+
+
+def test_the_law_is_measured_on_real_reports() -> None:
+    figures = law.measure(rounds=2)
+    assert {name.split(",")[0].split()[0] for name in figures["report"]} == {"plate", "face"}
+    assert all(cost["both"] > 0 and 200 < cost["bytes"] < 2048 for cost in figures["report"].values())
+    assert figures["report"]["plate, two recipients"]["bytes"] > figures["report"]["plate, one recipient"]["bytes"]
+    assert figures["idle frame"] > 0

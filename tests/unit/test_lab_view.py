@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from lab_fakes import BLACK, face_path, picture, plate_path, sized
 
+from edge import config
 from edge.errors import VidikError
 from edge.vision.best_shot import BestShots
 from edge.vision.detect import Detect
 from edge.vision.sources import open_source
 from edge.vision.track import Track
 from edge.vision.values import Box, Detection, Kind, Pixels, PlateText, Region, Shot
-from models.lab import media, view
+from models.lab import media, overlay, view
 
 
 class WhiteSpot:
@@ -88,3 +89,34 @@ def test_a_sheet_shows_plates_in_their_colour_and_faces(tmp_path: Path) -> None:
     assert sheet.shape[1] == 4 * (480 + 4)
     assert share_of(sheet, view.SENT) > 0.005
     assert view.sheet(images[:1], plates, face_path([]), lambda done, of: None).shape == BLACK.shape
+
+
+def test_places_privacy_and_triggers_are_drawn(tmp_path: Path) -> None:
+    camera = tmp_path / "camera.toml"
+    paths = "".join(f'{name} = "x"\n' for name in ("inbox", "trust", "grants", "state", "signing_key"))
+    camera.write_text(f"""[vision]
+camera = "cam-1"
+source = "x"
+{paths}signing_certificate = "x"
+privacy = [[[0.9, 0], [1, 0], [1, 1], [0.9, 1]]]
+behaviour.lines.gate = [[0.3, 0.1], [0.3, 0.9]]
+behaviour.zones.bay = [[0.5, 0.1], [0.8, 0.1], [0.8, 0.9], [0.5, 0.9]]
+behaviour.rules = [{{ kind = "line", name = "over", line = "gate" }}]
+""")
+    watched = view.Follower(
+        Detect({Kind.PLATE: WhiteSpot(), Kind.FACE: Nothing()}), BestShots({Kind.PLATE: sized}),
+        lambda track, shots: None, config.load(camera, config.Vision),
+    )  # fmt: skip
+    out = tmp_path / "out.avi"
+    source = tmp_path / "in.avi"
+    with media.VideoOut(source, 320, 96, 10) as video:
+        for i in range(20):
+            pixels = np.full((96, 320, 3), 100, np.uint8)
+            pixels[40:60, 20 + 6 * i : 90 + 6 * i] = 255
+            video.add(pixels)
+    view.video(source, out, watched, lambda done, of: None)
+    with open_source(str(out)) as made:
+        frames = [frame.pixels for frame in made]
+    assert frames[5][:, 295:].max() < 60  # blanked, and drawn so
+    assert share_of(frames[0], overlay.PLACE) > 0.01
+    assert share_of(frames[0], overlay.TRIPPED) < 0.001 < share_of(frames[-1], overlay.TRIPPED)

@@ -9,9 +9,8 @@ import pytest
 
 from edge.audit import Tally, verify
 from edge.audit.tally import DAY
-from edge.errors import VidikError
 from edge.grant.document import Grant
-from edge.notices import CARD, HEAD, HEAD_EVERY, Notices
+from edge.notices import CARD, HEAD, HEAD_EVERY, RETRY, Notices
 from edge.uplink import notices as uplink
 from provisioning import statements
 from tests.audit_fakes import CA, CAMERA, NOW, SIGNER, FakeClock, open_log
@@ -94,12 +93,19 @@ def test_a_new_day_brings_the_counts_of_the_last(stating, clock):
     assert stated(public).counters.discarded == {"unsure": 5}
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path, clock):
+def test_a_folder_that_cannot_be_written_is_said_and_tried_again(tmp_path, clock, caplog):
     (tmp_path / "public").write_text("in the way")
     log = open_log(tmp_path / "audit", clock)
     made = Notices(tmp_path / "public", log, clock, SIGNER, camera=CAMERA, software="v", models={})
-    with pytest.raises(VidikError, match="cannot be written"):
+    for _ in range(3):
         made.tick([])
+    assert not made.kept
+    assert caplog.text.count("cannot be written") == 1
+    (tmp_path / "public").unlink()
+    clock.now += RETRY
+    made.tick([])
+    assert made.kept
+    assert stated(tmp_path / "public").functions == ()
 
 
 def test_the_uplink_passes_on_what_is_new(stating):

@@ -68,7 +68,7 @@ def report(seq: int, kind: Kind = Kind.PLATE, sealed: bytes = b"sealed") -> Stor
 
 
 def test_reports_go_to_their_topic_with_expiry_and_content_type(publisher: Publisher, broker: Broker) -> None:
-    assert events(publisher, 1) == [Opened(5, 128)]
+    assert events(publisher, 1) == [Opened(5, 512)]
     publisher.publish(report(1), now=1000.0)
     publisher.publish(report(2, Kind.FACE, b"other"), now=1000.0)
     assert events(publisher, 2) == [Taken(Key(1, 1)), Taken(Key(1, 2))]

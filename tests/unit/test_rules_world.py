@@ -116,8 +116,8 @@ def bay_through():
                 trips["dwells"] = (6.0, into + 6.0)
             yield Scenario(f"through the bay in {seconds}", [Thing(keys, trips)], jitter, seed)
             back = through(640, 650, 640, 100, speed)
-            # a quarter of its size past the edge it is certainly inside, and from there two sizes are the wrong way
-            trips = {"enters": (0.0, 90 / speed), "against": (180.0, (90 + 2.25 * SIZE) / speed + 0.1)}
+            # certainly inside a quarter of its size past the edge; from there, one and a half sizes
+            trips = {"enters": (0.0, 90 / speed), "against": (180.0, (90 + 1.75 * SIZE) / speed + 0.1)}
             if seconds > 6:
                 trips["dwells"] = (6.0, 90 / speed + 6.0)
             yield Scenario(f"against the way in {seconds}", [Thing(back, trips)], jitter, seed)
@@ -133,7 +133,7 @@ def bay_sideways():
             yield Scenario(f"across the bay at {y} rightwards", [Thing(keys, trips)], jitter, seed)
             keys = through(875, y, 400, y, 200)
             trips = {"enters": (270.0, (875 - right) / 200)}
-            yield Scenario(f"across the bay at {y} leftwards", [Thing(keys, trips)], jitter, seed)
+            yield Scenario(f"over the bay at {y} leftwards", [Thing(keys, trips)], jitter, seed)
 
 
 def bay_begins_inside():
@@ -173,12 +173,12 @@ def bay_parks():
 
 
 def bay_rolls_back():
-    for back, trips in ((30, False), (80, False), (200, True)):
+    for back, trips in ((30, False), (65, False), (200, True)):
         for seed, jitter in enumerate(JITTER):
             keys = [(0, 640, 120), (2, 640, 500), (2.0 + back / 100, 640, 500 - back), (4.5 + back / 100, 660, 590)]
             truth = {"enters": (180.0, 2 * 80 / 380)}
             if trips:
-                truth["against"] = (180.0, 2.0 + 2 * SIZE / 100)
+                truth["against"] = (180.0, 2.0 + 1.5 * SIZE / 100)
             yield Scenario(f"rolls back {back}", [Thing(keys, truth)], jitter, seed)
 
 

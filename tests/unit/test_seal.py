@@ -183,7 +183,8 @@ def test_the_trigger_is_in_the_report_and_fits(measure, value, at):
 @pytest.mark.parametrize(
     "broken",
     [["line"], ["line", 1, 10], ["line", 8, 10, 0], ["line", 0, 10, 0], ["line", True, 10, 0], ["line", 1, 1.5, 0],
-     ["line", 1, 10, "0"], ["", 1, 10**9, 0], [5, 1, 10, 0], ["x" * 65, 1, 10, 0], ["line", 1, 10, 0, 0],
+     ["line", 1, 10, "0"], ["", 1, 10, 0], ["A b", 1, 10, 0], ["line", 1, 10**9, 0],
+     [5, 1, 10, 0], ["x" * 65, 1, 10, 0], ["line", 1, 10, 0, 0],
      {"rule": "line", "measure": 1, "value": 1, "time": 1}, "line", 1],
 )  # fmt: skip
 def test_a_broken_trigger_is_refused(broken):

@@ -104,20 +104,20 @@ def test_a_different_report_under_a_used_number_is_counted(spool: Spool) -> None
 
 
 def test_the_oldest_give_way_when_it_is_full_and_are_counted(tmp_path: Path, clock: Clock) -> None:
-    spool = Spool(tmp_path / "s", 10 * (1000 + 56), clock)
-    spool.add([item(seq, sealed=bytes(1000)) for seq in range(14)])
+    spool = Spool(tmp_path / "s", 10 * (900 + 72), clock)
+    spool.add([item(seq, sealed=bytes(900)) for seq in range(14)])
     assert numbers(spool) == [(1, seq) for seq in range(4, 14)]
     spool.close()
-    again = Spool(tmp_path / "s", 10 * (1000 + 56), clock)
-    again.add([item(14, sealed=bytes(1000))])
+    again = Spool(tmp_path / "s", 10 * (900 + 72), clock)
+    again.add([item(14, sealed=bytes(900))])
     assert numbers(again)[0] == (1, 5)
     assert again.dropped == {"full": 5}  # counted over the restart
 
 
 def test_room_is_made_by_removals(tmp_path: Path, clock: Clock) -> None:
-    spool = Spool(tmp_path / "s", 10 * (1000 + 56), clock)
+    spool = Spool(tmp_path / "s", 10 * (900 + 72), clock)
     for seq in range(0, 100, 5):
-        spool.add([item(seq + k, sealed=bytes(1000)) for k in range(5)])
+        spool.add([item(seq + k, sealed=bytes(900)) for k in range(5)])
         spool.remove(Key(1, seq + k) for k in range(5))
     assert spool.dropped == {}
 
@@ -151,7 +151,7 @@ def test_a_full_disk_refuses_the_whole_batch_and_leaves_the_rest_intact(spool: S
     pages = spool._database._link.execute("PRAGMA page_count").fetchone()[0]
     spool._database._link.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(SpoolError, match="full"):
-        spool.add([item(seq, sealed=bytes(1000)) for seq in range(2, 200)])
+        spool.add([item(seq, sealed=bytes(900)) for seq in range(2, 200)])
     assert numbers(spool) == [(1, 1)]
     assert len(spool) == 1
     spool._database._link.execute("PRAGMA max_page_count = 1000000")

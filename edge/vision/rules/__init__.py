@@ -53,9 +53,9 @@ class Rules:
         self._end({track.number for track in live})
         for track in live:
             if track.last == frame.monotonic:
-                x, y = map(float, track.box.centre)  # detectors speak float32, in which times would not fit
+                # detectors speak float32, in which times would not fit
                 size = float(max(track.box.width, track.box.height))
-                self._see(track, Sighting(frame.monotonic, frame.wall, x, y, size))
+                self._see(track, Sighting(frame.monotonic, frame.wall, *track.point, size))
 
     def _see(self, track: Track, now: Sighting) -> None:
         subject = self._subjects.get(track.number)

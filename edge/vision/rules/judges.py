@@ -20,7 +20,7 @@ from edge.vision.rules.signals import Signals
 Scale = Callable[[Sequence[Point]], tuple[Point, ...]]
 """From fractions of the frame to pixels."""
 
-_AGAINST = 2.0  # sizes an object must have come back from where it was furthest ahead
+_AGAINST = 1.5  # sizes an object must have come back from where it was furthest ahead
 _ANGLE = 120.0  # degrees from the allowed way at which a way counts as wrong
 _SECTION = 2.0  # seconds over which a speed is measured at most
 _FOLLOW = 10.0  # seconds within which what crossed the line must come into the zone

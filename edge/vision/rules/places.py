@@ -19,7 +19,7 @@ _STILL = 0.5  # sizes within which an object stands
 
 
 class Sighting(NamedTuple):
-    """The centre of an object in a frame, in pixels; ``size`` is the longer side of its box.
+    """The middle of an object in a frame, in pixels; ``size`` is the longer side of its box.
 
     ``time`` is the frame's, on the clock that never jumps; ``wall`` the same moment in seconds since the epoch.
     """

@@ -177,15 +177,16 @@ class LiveSource(Source):
     def _pictures(self) -> Iterator[tuple[Pixels, float]]:
         rest = self._first_rest
         while not self._closed:
-            if self._reading is None:
+            reading = self._reading  # closing, in a signal handler or another thread, takes it away at any moment
+            if reading is None:
                 self._sensor = None
-                self._reading = _Reading(self._camera, self._skip, self._clock)
-            taken = self._reading.take(_LOOK)
+                reading = self._reading = _Reading(self._camera, self._skip, self._clock)
+            taken = reading.take(_LOOK)
             if taken is None:
                 self._idle()
-                cause = self._trouble(self._reading)
-                if cause:
-                    self._lose(cause)
+                cause = self._trouble(reading)
+                if cause and not self._closed:
+                    self._lose(reading, cause)
                     self._pause(rest)
                     rest = min(2 * rest, _LONGEST_REST)
                 continue
@@ -195,6 +196,7 @@ class LiveSource(Source):
             if picture.half is not None:
                 image.halves.put(picture.pixels, picture.half)
             yield picture.pixels, self._elapsed(picture.stamp, came)
+        self.close()  # of a reading that was begun while it closed
 
     def _trouble(self, reading: _Reading) -> str:
         """Why ``reading`` has no future; nothing as long as it may have."""
@@ -207,13 +209,12 @@ class LiveSource(Source):
             return f"{self._camera.name} stalled: no picture for {now - reading.good:.1f} s"
         return ""
 
-    def _lose(self, cause: str) -> None:
+    def _lose(self, reading: _Reading, cause: str) -> None:
         self._turn(State.LOST, cause)
-        if self._reading is not None:
-            self._reading.end()
-            if self._reading.hangs:
-                _log.error("the driver of %s does not come back", self._camera.name)
         self._reading = None
+        reading.end()
+        if reading.hangs:
+            _log.error("the driver of %s does not come back", self._camera.name)
 
     def _pause(self, seconds: float) -> None:
         until = self._clock() + seconds

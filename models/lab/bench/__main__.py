@@ -17,9 +17,9 @@ from rich.table import Table
 from edge import config
 from edge.errors import VidikError
 from models.lab import console, faces_eval, labels
-from models.lab.bench import peers, processes, stages
+from models.lab.bench import budget, law, peers, processes, stages
 from provisioning import deployment
-from provisioning.demo.cli import default_clip
+from provisioning.demo.cli import clip_people, default_clip
 from provisioning.deployment import Deployment
 
 _EVALUATED = ("s2[1-9]", "s3?", "s40")  # subjects of faces-att that nothing was calibrated on
@@ -33,6 +33,7 @@ def bench(
     frames: Annotated[int, typer.Option(help="Frames timed stage by stage, of each source.")] = 200,
     photos: Annotated[int, typer.Option(help="Photos on which plate readers are compared; 0: all.")] = 0,
     peer_python: Annotated[str, typer.Option(help="Interpreter in whose environment the peers are.")] = sys.executable,
+    drawing: Annotated[Path, typer.Option(help="Where the flame graph goes.")] = Path("build/flame.svg"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Measure the pipeline, both processes, and peers on the same pictures. One thread each."""
@@ -42,10 +43,12 @@ def bench(
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     }
+    found["law"] = law.measure()
     with tempfile.TemporaryDirectory(prefix="vidik-bench-") as folder:
         made = deployment.create(Path(folder))
         deployment.grant_plates(made)
         found["clip"] = _source(made, str(footage), frames)
+        found["full hd"] = _budget(made, frames, drawing)
         if street.is_dir():
             found["street photos"] = _source(made, str(street / "images"), frames)
     with console.progress("peers") as progress:
@@ -70,11 +73,22 @@ def _source(made: Deployment, source: str, frames: int) -> dict[str, Any]:
     return {"processes": both, "stages": timed}
 
 
+def _budget(made: Deployment, frames: int, drawing: Path) -> dict[str, Any]:
+    """One core and the project's clip in 1920x1080, plates and faces on."""
+    deployment.configure(made, str(budget.full_hd(Console(stderr=True))), 1)
+    deployment.grant_faces(made, clip_people())
+    with console.progress("frames of 1920x1080 on one core") as progress:
+        return budget.measure(config.load(made.config, config.Vision), frames, drawing, progress)
+
+
 def show(found: dict[str, Any]) -> None:
     """Prints everything as tables."""
+    if "law" in found:
+        console.show(_law(found["law"]))
     for name in ("clip", "street photos"):
         if name in found:
             console.show(_stages(name, found[name]["stages"]), _processes(name, found[name]["processes"]))
+    console.show(_core(found["full hd"]))
     peer_tables = [_plates(found["plates"])] if "plates" in found else []
     if "faces" in found:
         peer_tables.append(_faces(found["faces"]))
@@ -86,6 +100,28 @@ def _stages(name: str, figures: dict[str, Any]) -> Table:
     table = Table("stage", "median ms a frame", "mean ms a frame", title=title)
     for stage, median in figures["ms_median"].items():
         table.add_row(stage, f"{median:.2f}", f"{figures['ms_mean'][stage]:.2f}")
+    return table
+
+
+def _core(figures: dict[str, Any]) -> Table:
+    title = f"one core, {figures['size']}, {figures['frames']} frames, CPU time; drawn in {figures['flame_graph']}"
+    table = Table("what", "figure", title=title)
+    for part, spent in figures["cpu_ms"].items():
+        table.add_row(f"{part}, ms a frame", f"{spent:.2f}")
+    table.add_row("overhead besides inference", f"{figures['overhead_share']:.1%}")
+    table.add_row("share of the core at 15 frames/s", f"{figures['core_share_at_15_fps']:.1%}")
+    table.add_row("the same with decoding the clip", f"{figures['core_share_with_decoding']:.1%}")
+    table.add_row("frames/s, one core, with decoding", f"{figures['fps_one_core']:.1f}")
+    table.add_row("frames/s, two cores, with decoding (reckoned)", f"{figures['fps_two_cores']:.1f}")
+    return table
+
+
+def _law(figures: dict[str, Any]) -> Table:
+    idle = figures["idle frame"]
+    title = f"The law, median ms of processor time; a frame in which nothing happens costs {idle:.3f} ms"
+    table = Table("a report", "gate", "seal", "both", "bytes sealed", title=title)
+    for name, cost in figures["report"].items():
+        table.add_row(name, *(f"{cost[part]:.3f}" for part in ("gate", "seal", "both")), f"{cost['bytes']:.0f}")
     return table
 
 
