@@ -37,6 +37,7 @@ _GAPS = pa.schema(
      ("latest", pa.timestamp("s", "UTC"))]
 )  # fmt: skip
 _TAKEN = COLUMNS.index("taken")
+_NOWHERE = (None, None)
 
 
 class Parquet:
@@ -81,7 +82,7 @@ class Parquet:
                     self._written[camera, boot].add(seq)
             if gaps:
                 rows = [
-                    (gap.camera, gap.id, gap.reason, gap.count, *(gap.first or (None, None)), *gap.last, gap.time)
+                    (gap.camera, gap.id, gap.reason, gap.count, *(gap.first or _NOWHERE), *(gap.last or _NOWHERE), gap.time)
                     for gap in gaps
                 ]
                 self._put("gaps", pa.Table.from_arrays(_columns(rows, _GAPS), schema=_GAPS))
