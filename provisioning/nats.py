@@ -8,6 +8,7 @@ subjects with dots for slashes.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -132,11 +133,11 @@ accounts {{
 
 def _user(name: str, unit: str, writes: Sequence[str], reads: Sequence[str], subtree: str = "") -> str:
     reads = [channel.replace("/+", ".*") for channel in reads]  # an MQTT wildcard in its NATS form
-    publish = ", ".join(f'"vidik.v1.{subtree}{channel}"' for channel in writes)
+    publish = [f"vidik.v1.{subtree}{channel}" for channel in writes] or ["none"]
     # "#" also matches the level above it, which a subscriber must be allowed for that reason
-    subscribe = ", ".join([*(f'"{f"vidik.v1.{subtree}{c}".rstrip(".")}"' for c in reads), '"$MQTT.sub.>"'])
+    subscribe = [f"vidik.v1.{subtree}{channel}".rstrip(".") for channel in reads] + ["$MQTT.sub.>"]
     return (
         f'      {{ user: "CN={name},OU=Vidik {unit}", permissions: {{\n'
-        f'          publish: {{ allow: [{publish or chr(34) + "none" + chr(34)}] }}\n'
-        f'          subscribe: {{ allow: [{subscribe}] }} }} }}'
+        f"          publish: {{ allow: {json.dumps(publish)} }}\n"
+        f"          subscribe: {{ allow: {json.dumps(subscribe)} }} }} }}"
     )

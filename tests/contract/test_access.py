@@ -28,6 +28,7 @@ BROKERS: dict[str, tuple[Callable[[Settings], Broker], Callable[[], str | None]]
 if os.environ.get("VIDIK_TEST_BROKERS"):
     BROKERS |= {"rabbitmq": (RabbitMq, rabbitmq), "nats": (NatsCluster, nats_server)}
 
+pytestmark = pytest.mark.timeout(900)  # RabbitMQ hangs up on everything forbidden, and takes its time to start
 FOREIGN_TOPICS = [
     "vidik/v1/cam-2/plate", "vidik/v1/cam-2/status", "vidik/v1/cam-2/grant", "vidik/v1/cam-1/grant",
     "vidik/v1/cam-1/config", "vidik/v1/cam-1/x", "vidik/v1/cam-1", "vidik/v1/cam-1/plate/x", "vidik/v1/cam-10/plate",
@@ -85,10 +86,10 @@ def published(client: Client, topic: str, payload: bytes, retain: bool = False) 
     wait_for(taken, 60)
 
 
-def heard_out(client: Client) -> None:
+def heard_out(client: Client, topic: str = "vidik/v1/cam-2/gap") -> None:
     """Until the broker has dealt with all that ``client`` has asked for: RabbitMQ hangs up on what is forbidden."""
     closes = len(client.closes)
-    number = client.link.publish(Message("vidik/v1/cam-2/gap", b"heard out"))
+    number = client.link.publish(Message(topic, b"heard out"))
     wait_for(lambda: number is None or number in client.answers or len(client.closes) > closes, 60)
 
 
@@ -146,9 +147,34 @@ def test_a_camera_hears_nothing_from_outside_its_subtree(rig: Rig, broker: Broke
 
 def test_a_camera_reads_no_reports_at_all(rig: Rig, broker: Broker, subscriber: Client) -> None:
     with camera(rig, broker, CAMERA, "vidik/v1/cam-1/plate") as curious:
-        published(curious, "vidik/v1/cam-1/plate", b"my own")
-        published(curious, "vidik/v1/cam-1/face", b"my own")
+        for channel in ("plate", "face", "plate"):
+            heard_out(curious, f"vidik/v1/cam-1/{channel}")
         assert curious.messages == []
+
+
+def test_a_camera_cannot_take_over_a_subscriber_s_session(
+    rig: Rig, broker: Broker, request: pytest.FixtureRequest
+) -> None:
+    """The name of a session is no secret: what waits in it is for the subscriber's certificate alone."""
+    if request.node.callspec.params["broker"] == "embedded":
+        pytest.skip("this broker keeps no sessions")
+    session = {"name": "archive", "resume": True, "session_seconds": 3600, "longest_pause": 0.5}
+    with Client(rig, broker.port, "subscriber", "vidik/v1/+/plate", **session) as subscriber:
+        subscriber.connected()
+        with camera(rig, broker, CAMERA) as speaker:
+            for _ in range(30):  # until the subscription stands
+                published(speaker, "vidik/v1/cam-1/plate", b"hello")
+                with suppress(AssertionError):
+                    wait_for(lambda: subscriber.messages, 1)
+                    break
+    with camera(rig, broker, CAMERA) as speaker:
+        published(speaker, "vidik/v1/cam-1/plate", b"secret")
+        with Client(rig, broker.port, "cam-2", **session) as intruder:
+            wait_for(lambda: intruder.versions or len(intruder.closes) > 4, 60)
+            published(speaker, "vidik/v1/cam-1/plate", b"another secret")
+            heard_out(intruder)
+            time.sleep(1)
+            assert intruder.messages == []
 
 
 def test_an_office_hands_documents_down_and_hears_nothing(rig: Rig, broker: Broker, subscriber: Client) -> None:
@@ -163,7 +189,7 @@ def test_an_office_hands_documents_down_and_hears_nothing(rig: Rig, broker: Brok
             curious.connected()
             published(receiver, "vidik/v1/cam-1/plate", b"a plate")
             wait_for(lambda: subscriber.has("vidik/v1/cam-1/plate", b"a plate"))
-            published(curious, "vidik/v1/cam-2/grant", b"another")
+            heard_out(curious, "vidik/v1/cam-2/grant")
             assert curious.messages == []
     assert b"forbidden" not in {payload for _, payload in [*subscriber.messages, *receiver.messages]}
 

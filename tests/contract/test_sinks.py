@@ -157,6 +157,13 @@ def test_gaps_are_kept_and_grow(store: Store) -> None:
     assert {entry["reason"] for entry in gaps} == {"full"}
 
 
+def test_a_gap_may_have_no_ends(store: Store) -> None:
+    sink = store.open()
+    sink.write([Gap(camera="cam-1", id="ffffffffffffffff", reason="reset", count=None, first=None, last=None, time=1)])
+    sink.close()
+    assert [(entry["reason"], entry["count"]) for entry in store.gaps()] == [("reset", None)]
+
+
 def test_a_line_that_a_crash_cut_short_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     sink = open_sink(f"jsonl:{path}")

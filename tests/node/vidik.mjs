@@ -89,10 +89,6 @@ export function decode(content) {
   }
   report.alternates = report.alternates?.map(([text, share]) => [text, share / 1000]);
   if (!report.alternates) delete report.alternates;
-  if (report.trigger) {
-    const [rule, measure, value, at] = report.trigger;
-    report.trigger = { rule, measure, value: value / 10, time: (Math.round(report.time * 1000) + at) / 1000 };
-  }
   return report;
 }
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from provisioning.broker import CAMERA_READS, CAMERA_WRITES
 from provisioning.provision_cli import ProvisionError, app
+from tests.rig import ROOT
 
 
 @pytest.fixture
@@ -56,6 +58,13 @@ def test_nats_gives_each_camera_its_subjects(options: list[str], tmp_path: Path)
     assert 'user: "CN=cam-10,OU=Vidik connection"' in text
     assert '"vidik.v1.cam-10.plate"' in text
     assert 'routes: ["nats-route://node-1:6222", "nats-route://node-2:6222"]' in text
+
+
+def test_the_published_channels_are_those_that_cameras_may_use() -> None:
+    """What AsyncAPI's own parser makes of the document is tested by ``make test-node``."""
+    text = (ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8")
+    published = set(re.findall(r"^    address: vidik/v1/\{camera\}/(\S+)$", text, re.MULTILINE))
+    assert published == {channel.replace("+", "{name}") for channel in (*CAMERA_WRITES, *CAMERA_READS)}
 
 
 def test_what_it_refuses(options: list[str], tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _GAPS = pa.schema(
      ("latest", pa.timestamp("s", "UTC"))]
 )  # fmt: skip
 _TAKEN = COLUMNS.index("taken")
+_NOWHERE = (None, None)
 
 
 class Parquet:
@@ -81,9 +82,10 @@ class Parquet:
                     self._written[camera, boot].add(seq)
             if gaps:
                 rows = [
-                    (gap.camera, gap.id, gap.reason, gap.count, *(gap.first or (None, None)), *gap.last, gap.time)
+                    (gap.camera, gap.id, gap.reason, gap.count, *(gap.first or _NOWHERE), *(gap.last or _NOWHERE),
+                     gap.time)
                     for gap in gaps
-                ]
+                ]  # fmt: skip
                 self._put("gaps", pa.Table.from_arrays(_columns(rows, _GAPS), schema=_GAPS))
                 self._gaps |= found.keys()
         except (OSError, pa.ArrowException) as error:

@@ -31,7 +31,7 @@ CREATE INDEX IF NOT EXISTS vidik_report_taken ON vidik_report (taken);
 CREATE INDEX IF NOT EXISTS vidik_report_text ON vidik_report (text);
 CREATE TABLE IF NOT EXISTS vidik_gap (
     camera text NOT NULL, id text NOT NULL, reason text NOT NULL, count bigint,
-    first_boot bigint, first_seq bigint, last_boot bigint NOT NULL, last_seq bigint NOT NULL,
+    first_boot bigint, first_seq bigint, last_boot bigint, last_seq bigint,
     latest timestamptz NOT NULL,
     PRIMARY KEY (camera, id)
 );
@@ -75,8 +75,8 @@ class PostgreSql:
                             copy.write_row(values)
                     cursor.execute(_TAKE_OVER)
                 for gap in gaps:
-                    first = gap.first or (None, None)
-                    cursor.execute(_GAP, (gap.camera, gap.id, gap.reason, gap.count, *first, *gap.last, gap.time))
+                    first, last = gap.first or (None, None), gap.last or (None, None)
+                    cursor.execute(_GAP, (gap.camera, gap.id, gap.reason, gap.count, *first, *last, gap.time))
         except psycopg.Error as error:
             self.close()
             raise SinkError(f"PostgreSQL did not take a batch: {error}. It has to come again.") from error
