@@ -15,7 +15,10 @@ _FIELDS = ("name", "file", "sha256", "licence", "provenance", "card", "outputs")
 
 
 def record(name: str, file: str, licence: str, provenance: str, card: str, outputs: Sequence[str]) -> None:
-    """Adds or replaces the entry ``name``, with the SHA-256 of ``file`` (a path relative to ``models/``)."""
+    """Adds or replaces the entry ``name``, with the SHA-256 of ``file`` (a path relative to ``models/``).
+
+    Run ``python -m models.golden`` afterwards: cameras refuse models whose golden output is not on record.
+    """
     digest = hashlib.sha256((FOLDER / file).read_bytes()).hexdigest()
     entry = dict(zip(_FIELDS, (name, file, digest, licence, provenance, card, list(outputs)), strict=True))
     _write([e for e in known() if e["name"] != name] + [entry])  # variants of the old file go with it

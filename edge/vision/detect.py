@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from edge.vision import image
 from edge.vision.look import Glance
 from edge.vision.nms import merge
 from edge.vision.values import Detection, Frame, Kind, Pixels, Region
@@ -32,13 +33,17 @@ class Detect:
         self._pool = ThreadPoolExecutor(beside, "detect") if beside > 0 else None
 
     def __call__(self, frame: Frame, glances: Sequence[Glance]) -> list[Detection]:
+        with image.halves.during(frame.pixels):
+            return merge(self._find(frame, glances))
+
+    def _find(self, frame: Frame, glances: Sequence[Glance]) -> list[Detection]:
         kinds = list(dict.fromkeys(glance.kind for glance in glances))
         shares = [[glance for glance in glances if glance.kind is kind] for kind in kinds]
         if self._pool is None or len(shares) < 2:
-            return merge([d for share in shares for d in self._work(frame, share)])
+            return [d for share in shares for d in self._work(frame, share)]
         beside = [self._pool.submit(self._work, frame, share) for share in shares[1:]]
         found = self._work(frame, shares[0])
-        return merge([*found, *(d for future in beside for d in future.result())])
+        return [*found, *(d for future in beside for d in future.result())]
 
     def _work(self, frame: Frame, glances: Sequence[Glance]) -> list[Detection]:
         found: list[Detection] = []

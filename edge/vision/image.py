@@ -11,6 +11,8 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "50000000")  # keep equal to
 
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -153,40 +155,48 @@ class Capture:
 
 
 class Halves:
-    """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once.
-
-    Keeps one, and only for as long as the frame itself lives. ``put`` takes one that came with the frame.
-    """
+    """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frame: weakref.ref[Pixels] | None = None
+        self._offered: tuple[weakref.ref[Pixels], Pixels] | None = None
+        self._frame: Pixels | None = None
         self._half: Pixels | None = None
 
     def put(self, frame: Pixels, half: Pixels) -> None:
-        """``half`` is ``frame`` at exactly half its width and height. Raises ValueError when it is not."""
+        """``half`` is ``frame`` at exactly half its width and height. Raises ValueError when it is not.
+
+        ``frame`` cannot be written to from now on: whoever blanks parts of it must do so in a copy, which then gets a
+        half of its own.
+        """
         if half.shape != (frame.shape[0] // 2, frame.shape[1] // 2, *frame.shape[2:]):
             raise ValueError(f"{half.shape} is not half of {frame.shape}")
+        frame.flags.writeable = False
+        self._offered = weakref.ref(frame), half
+
+    @contextmanager
+    def during(self, frame: Pixels) -> Iterator[None]:
+        """Remembers the half of ``frame`` while this lasts; nobody may write to ``frame`` meanwhile."""
         with self._lock:
-            self._keep(frame, half)
+            offered = self._offered
+            self._half = offered[1] if offered is not None and offered[0]() is frame else None
+            self._frame, self._offered = frame, None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._frame = self._half = None
 
     def of(self, pixels: Pixels) -> Pixels:
-        """Half of ``pixels`` by area averaging. Only whole frames (which own their memory) are remembered."""
-        whole = pixels.base if isinstance(pixels.base, np.ndarray) else pixels
-        if whole.shape != pixels.shape or whole.strides != pixels.strides:
+        """Half of ``pixels`` by area averaging, or as the camera made it."""
+        frame = self._frame
+        whole = pixels if pixels is frame else pixels.base
+        if frame is None or whole is not frame or frame.shape != pixels.shape:
             return _halved(pixels)
         with self._lock:
-            if self._half is None or self._frame is None or self._frame() is not whole:
-                self._keep(whole, _halved(whole))
-            assert self._half is not None  # kept just now
+            if self._half is None:
+                self._half = _halved(frame)
             return self._half
-
-    def _keep(self, frame: Pixels, half: Pixels) -> None:
-        self._frame, self._half = weakref.ref(frame, self._drop), half
-
-    def _drop(self, gone: weakref.ref[Pixels]) -> None:
-        if self._frame is gone:
-            self._frame = self._half = None
 
 
 halves = Halves()

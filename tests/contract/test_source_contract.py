@@ -180,6 +180,19 @@ def test_a_camera_can_be_opened_again(camera: Camera) -> None:
             assert len(list(itertools.islice(source, 2))) == 2
 
 
+def test_a_half_made_by_the_hardware_shows_the_same(camera: Camera) -> None:
+    camera.open()
+    try:
+        picture = next(picture for _ in range(50) if (picture := camera.read()) is not None)
+    finally:
+        camera.close()
+    if picture.half is None:
+        pytest.skip("this camera makes none")
+    assert picture.half.shape[:2] == (picture.pixels.shape[0] // 2, picture.pixels.shape[1] // 2)
+    small = cv2.resize(picture.pixels, (16, 8), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(small - cv2.resize(picture.half, (16, 8), interpolation=cv2.INTER_AREA)).mean() < 20
+
+
 def test_frame_times_are_the_sensors(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     """They keep the sensor's pace, not that of a reader which is late now and then."""
     stamps: list[float | None] = []

@@ -208,16 +208,39 @@ def test_closing_ends_a_wait_at_once() -> None:
     assert camera.closed >= 1
 
 
+WHOLE, PART = image.Region(0, 0, 64, 48), image.Region(0, 0, 32, 24)
+
+
 def test_the_half_that_the_hardware_made_is_the_one_the_detectors_use() -> None:
     camera = ScriptedCamera()
     whole, half = np.zeros((48, 64, 3), np.uint8), np.full((24, 32, 3), 200, np.uint8)
     with LiveSource(camera) as source:
         camera.put(Picture(whole, 1.0, half))
         frame = next(iter(source))
-        view = image.cut(frame.pixels, image.Region(0, 0, 64, 48))
-        assert image.shrink(view, 16, 12).mean() == 200
-        part = image.cut(frame.pixels, image.Region(0, 0, 32, 24))
-        assert image.shrink(part, 8, 6).mean() == 0, "tiles are cut out of the whole"
+    with image.halves.during(frame.pixels):
+        assert image.shrink(image.cut(frame.pixels, WHOLE), 16, 12).mean() == 200
+        assert image.shrink(image.cut(frame.pixels, PART), 8, 6).mean() == 0, "tiles are cut out of the whole"
+    assert image.shrink(frame.pixels, 16, 12).mean() == 0
+
+
+def test_what_is_blanked_in_a_frame_cannot_be_seen_in_the_hardware_s_half() -> None:
+    whole, half = np.full((48, 64, 3), 90, np.uint8), np.full((24, 32, 3), 90, np.uint8)
+    image.halves.put(whole, half)
+    with pytest.raises(ValueError, match="read-only"):
+        whole[:] = 0
+    blanked = whole.copy()
+    blanked[:] = 0
+    with image.halves.during(blanked):
+        assert image.shrink(image.cut(blanked, WHOLE), 16, 12).max() == 0
+
+
+def test_what_is_written_into_a_frame_shows_at_the_next_look() -> None:
+    frame = np.zeros((48, 64, 3), np.uint8)
+    for level in (0, 100, 200):
+        frame[:] = level
+        with image.halves.during(frame):
+            for _ in range(2):
+                assert image.shrink(image.cut(frame, WHOLE), 16, 12).mean() == level
 
 
 def test_a_half_of_another_size_is_refused() -> None:
@@ -227,12 +250,12 @@ def test_a_half_of_another_size_is_refused() -> None:
 
 def test_halving_once_and_halving_for_each_give_the_same() -> None:
     rng = np.random.default_rng(5)
-    frames = [rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(3)]
-    for _ in range(2):
-        for frame in frames:
-            alone = image.shrink(frame.copy(), 24, 16)
-            assert np.array_equal(image.shrink(image.cut(frame, image.Region(0, 0, 96, 64)), 24, 16), alone)
-            assert np.array_equal(image.shrink(frame, 24, 16), alone)
+    for frame in (rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(3)):
+        alone = image.shrink(frame, 24, 16)
+        with image.halves.during(frame):
+            for _ in range(2):
+                assert np.array_equal(image.shrink(image.cut(frame, image.Region(0, 0, 96, 64)), 24, 16), alone)
+                assert np.array_equal(image.shrink(frame, 24, 16), alone)
 
 
 def test_many_frames_leave_nothing_behind() -> None:

@@ -15,7 +15,7 @@ from edge.vision.image import MAX_PIXELS, Capture
 from edge.vision.sources import LiveSource, MemorySource, Paced, PhotoSource, Skip, VideoSource, open_source
 from edge.vision.sources.gstreamer import GstCamera
 from edge.vision.sources.live import CameraLost
-from edge.vision.sources.picamera import PiCamera
+from edge.vision.sources.picamera import PiCamera, to_bgr
 from edge.vision.sources.v4l2 import V4l2Camera
 from edge.vision.values import Pixels
 
@@ -332,3 +332,30 @@ def test_cameras_are_chosen_by_name_and_need_not_be_there_yet(spec: str, kind: t
     with open_source(spec) as source:
         assert isinstance(source, LiveSource)
         assert isinstance(source._camera, kind)
+
+
+@pytest.mark.parametrize(
+    ("made", "form", "expected"),
+    [
+        (np.full((96, 128, 3), 7, np.uint8), "RGB888", 7),
+        (np.full((96, 128, 4), 7, np.uint8), "XRGB8888", 7),
+        (np.full((144, 128), 128, np.uint8), "YUV420", 130),
+        (np.full((144, 128), 128, np.uint8), "NV12", 130),
+        (np.full((144, 192), 128, np.uint8), "NV12", 130),  # rows are padded
+        (np.full((144, 192), 128, np.uint8), "YUV420", None),
+        (np.full((90, 128, 3), 7, np.uint8), "RGB888", None),
+    ],
+)
+def test_what_picamera2_delivers_becomes_bgr(made: np.ndarray, form: str, expected: int | None) -> None:
+    pixels = to_bgr(made, form, 128, 96)
+    if expected is None:
+        assert pixels is None
+        return
+    assert pixels is not None
+    assert (pixels.shape, pixels.base is None or pixels is made) == ((96, 128, 3), True)
+    assert pixels.mean() == pytest.approx(expected, abs=3)
+
+
+def test_a_format_of_picamera2_that_is_not_known_is_named() -> None:
+    with pytest.raises(CameraLost, match="delivers MJPEG"):
+        to_bgr(np.zeros(5), "MJPEG", 128, 96)

@@ -10,6 +10,8 @@ import logging
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from edge import config
 from edge.vision import image
 from edge.vision.sources.live import CameraLost, Picture
@@ -114,7 +116,9 @@ def to_bgr(made: Any, form: str, width: int, height: int) -> Pixels | None:
     is not known.
     """
     if form in ("RGB888", "XRGB8888"):
-        return made[..., :3] if made.shape[:2] == (height, width) else None
+        if made.shape[:2] != (height, width):
+            return None
+        return made if made.shape[2] == 3 else np.ascontiguousarray(made[..., :3])
     if form in ("NV12", "YUV420"):
         if made.ndim != 2 or made.shape[0] != height * 3 // 2 or made.shape[1] < width:
             return None
