@@ -126,9 +126,10 @@ def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
 
 def look(settings: config.Look) -> Look:
     """The look scheduler for plates and faces."""
-    plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE])
-    faces = Grid(settings.tile, settings.tile, settings.overlap, _COARSE[Kind.FACE], _SMALLEST[Kind.FACE])
-    return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds)
+    plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)
+    tile, share, smallest = settings.tile, _COARSE[Kind.FACE], _SMALLEST[Kind.FACE]
+    faces = Grid(tile, tile, settings.overlap, share, smallest, *settings.face_ms)
+    return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds, settings.budget_ms)
 
 
 def detect() -> Detect:

@@ -31,6 +31,7 @@ class Track:
     """One object. ``first`` and ``last`` are the frame times of its detections (monotonic seconds).
 
     ``settled`` is set once its report is decided: it then only keeps the object from being reported again.
+    ``best`` is the quality of its best shot so far, 0 to 100.
     ``tripped`` are the names of the rules of behaviour that the object has tripped.
     """
 
@@ -41,6 +42,7 @@ class Track:
     last: float
     hits: int = 1
     settled: bool = False
+    best: float = 0.0
     tripped: set[str] = field(default_factory=set)
     velocity: tuple[float, float] | None = field(default=None)
 
