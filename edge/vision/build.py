@@ -29,7 +29,7 @@ from edge.vision import sources
 from edge.vision.best_shot import BestShots
 from edge.vision.describe import Describe
 from edge.vision.detect import Detect
-from edge.vision.face_detector import FaceDetector
+from edge.vision.face_detector import FAINT, FaceDetector
 from edge.vision.face_embedder import FaceEmbedder
 from edge.vision.face_quality import face_quality
 from edge.vision.look import Grid, Look
@@ -134,7 +134,7 @@ def look(settings: config.Look) -> Look:
 
 def detect() -> Detect:
     """The plate and face detectors."""
-    return Detect({Kind.PLATE: PlateDetector(), Kind.FACE: FaceDetector()})
+    return Detect({Kind.PLATE: PlateDetector(), Kind.FACE: FaceDetector(FAINT)})
 
 
 def best_shots() -> BestShots:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from edge.vision.values import Box, Detection, Frame, Kind
 
 # A detection below this score may continue a track, but not begin one.
-BEGIN_SCORE = {Kind.PLATE: 0.35, Kind.FACE: 0.6}
+BEGIN_SCORE = {Kind.PLATE: 0.35, Kind.FACE: 0.5}
 _FORGET = 1.5  # seconds without a detection after which a track has ended
 _REACH = 2.2  # sizes a fresh object may have moved between two detections
 _SLACK = 0.9  # sizes a movement seen but a few times may be off, and as many more a second unseen
