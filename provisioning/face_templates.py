@@ -27,6 +27,7 @@ LEAST_QUALITY = 60.0
 """Quality, 0 to 100, below which a photo is refused: one list entry decides many comparisons."""
 
 _OTHERS = 0.2  # share of the largest face's area from which another face makes it unclear who is meant
+_PART = 0.8  # of the least quality: what each part must reach, since no strength makes up for a fault here
 _ADVICE = {
     "size": "the face is too small: take a photo with at least 40 pixels between the eyes",
     "sharpness": "the face is blurred: take a sharp photo",
@@ -95,11 +96,12 @@ class Enroller:
         shot = make_shot(photo, face, face_quality)
         assert shot is not None  # a face that was found is in view
         parts = components(shot.crop, shot.points, face)
-        if shot.quality < self._least:
-            worst = min(parts._fields, key=lambda part: getattr(parts, part))
+        worst = min(parts._fields, key=lambda part: getattr(parts, part))
+        if shot.quality < self._least or getattr(parts, worst) < _PART * self._least:
             raise PhotoError(
-                f"The photo of {name} has a quality of {shot.quality:.0f}, and at least {self._least:.0f} of 100 is "
-                f"needed to find nobody else by it. Its worst fault: {_ADVICE[worst]}."
+                f"The photo of {name} has a quality of {shot.quality:.0f} of 100, in its worst part "
+                f"{getattr(parts, worst):.0f}; at least {self._least:.0f}, and {_PART * self._least:.0f} in each part, "
+                f"is needed to find nobody else by it. Its worst fault: {_ADVICE[worst]}."
             )
         return Enrolled(_label(name), self._embedder.template(shot), parts)
 
