@@ -17,6 +17,7 @@ from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
+Milliseconds = Annotated[float, Meta(gt=0.0, le=10_000.0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -63,11 +64,16 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How inference is spread over the scene: ``cover_seconds`` bounds the time until every part of it
-    has been examined at tile resolution."""
+    has been examined at tile resolution, ``budget_ms`` what the detectors may cost a frame. Costs are reckoned with
+    ``plate_ms`` and ``face_ms``: one look at the whole frame, one at a tile, as ``make bench`` measures them; the
+    defaults are those of one x86-64 core at 1920x1080."""
 
     tile: Annotated[int, Meta(ge=192, le=2048)] = 432
     overlap: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.25
     cover_seconds: Annotated[float, Meta(gt=0.0, le=60.0)] = 0.7
+    budget_ms: Annotated[float, Meta(gt=0.0, le=10_000.0)] = 50.0
+    plate_ms: tuple[Milliseconds, Milliseconds] = (9.0, 8.0)
+    face_ms: tuple[Milliseconds, Milliseconds] = (5.0, 4.0)
 
 
 class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

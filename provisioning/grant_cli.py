@@ -126,6 +126,38 @@ def revoke(
     _install(made, known, install)
 
 
+@app.command()
+def templates(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, one of each sought person, named after the entry.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="Where to write the entries; default: to the screen.")] = None,
+    least: Annotated[float, typer.Option(min=0, max=100, help="Refuse a photo whose quality is lower.")] = 60.0,
+) -> None:
+    """Make list entries from photos of sought persons, ready for a grant's TOML file. No photo is kept."""
+    try:
+        from provisioning.face_templates import Enroller  # noqa: PLC0415 - only photos need the models
+    except ModuleNotFoundError as error:
+        raise VidikError(
+            f"Photos need the face models, and the module {error.name} is not installed here. "
+            "Install them: pip install 'vidik[office,vision]'."
+        ) from error
+    if out is not None and out.exists():
+        raise VidikError(f"{out} exists already. Name another file with --out, or move that one away.")
+    enroller = Enroller(least)
+    people = [enroller.photo(photo, photo.stem) for photo in photos]
+    names = [person.entry for person in people]
+    if len(set(names)) < len(names):
+        raise VidikError(f"Two photos would make one entry: {', '.join(sorted(names))}. Give their files other names.")
+    for person in people:
+        typer.echo(person.words(), err=True)
+    made = "\n".join(person.toml() for person in people)
+    if out is None:
+        typer.echo(made)
+        return
+    pki.write(out, made.encode(), mode=0o600)
+    typer.echo(f"Written: {out}. Put its entries into the file of the grant.")
+
+
 @app.command(name="trust")
 def trust_(
     source: Annotated[Path, typer.Argument(help="The next version of the trust file, as TOML.")],

@@ -24,6 +24,7 @@ from edge.errors import VidikError
 from edge.grant import document
 from edge.grant.document import Function, Grant, ListedFace
 from edge.grant.gate import plate_digest
+from edge.vision import face_threshold
 from provisioning import grants
 
 _DAY = 86_400
@@ -38,7 +39,7 @@ class DraftError(VidikError):
 class Sought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sought person: a ``photo``, or the ``vector`` (base64 of 128 signed bytes) and ``scale`` of a template.
 
-    ``threshold``: the cosine from which a face counts as theirs; with a photo, by default the embedder's.
+    ``threshold``: the cosine from which a face counts as theirs; by default what the draft's false alarms give.
     """
 
     entry: str
@@ -50,7 +51,11 @@ class Sought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"begin": "from"}):
     """The file's fields. Times carry an offset from UTC; ``days`` may stand instead of ``until``; without
-    ``from`` the grant begins at once; without ``serial`` that is the time of making, which only grows."""
+    ``from`` the grant begins at once; without ``serial`` that is the time of making, which only grows.
+
+    ``false_alarms_per_day`` is how many false alarms one camera may raise a day on average, where
+    ``passers_per_day`` people pass it: the thresholds of faces follow from them and from the length of the list.
+    """
 
     id: str
     authority: str
@@ -70,6 +75,8 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     triggers: tuple[str, ...] = ()
     plates: tuple[str, ...] = ()
     face: tuple[Sought, ...] = ()
+    false_alarms_per_day: Annotated[float, Meta(gt=0)] | None = None
+    passers_per_day: Annotated[float, Meta(gt=0)] | None = None
 
 
 def load(path: Path) -> Grant:
@@ -96,7 +103,7 @@ def make(draft: Draft, folder: Path, now: float | None = None) -> Grant:
         "retention": round(draft.retention_hours * 3600),
         "template_key": key,
         "plates": tuple(sorted({plate_digest(key, _plate(text)) for text in draft.plates})),
-        "faces": tuple(_face(sought, folder) for sought in draft.face),
+        "faces": tuple(_face(sought, folder, _threshold(draft)) for sought in draft.face),
     }
     try:
         return msgspec.convert(fields, Grant, builtin_types=(bytes,))
@@ -147,28 +154,43 @@ def _plate(text: str) -> str:
     return plate
 
 
-def _face(sought: Sought, folder: Path) -> ListedFace:
+def _threshold(draft: Draft) -> float | None:
+    """The cosine that the draft's false alarms give; None when it names none."""
+    alarms, passers = draft.false_alarms_per_day, draft.passers_per_day
+    if (alarms is None) != (passers is None):
+        raise DraftError("false_alarms_per_day and passers_per_day belong together: give both, or neither.")
+    if alarms is None or passers is None or not draft.face:
+        return None
+    return face_threshold.threshold(face_threshold.match_rate(alarms, passers, len(draft.face)))
+
+
+def _face(sought: Sought, folder: Path, default: float | None) -> ListedFace:
     if bool(sought.photo) == bool(sought.vector):
         raise DraftError(f"The entry {sought.entry} needs a photo, or a vector with its scale, and only one of them.")
     if sought.photo:
-        return _enrolled(sought, folder / sought.photo)
-    if sought.threshold is None:
-        raise DraftError(f"The entry {sought.entry} is given by a vector and needs a threshold.")
+        return _enrolled(sought, folder / sought.photo, default)
+    threshold = default if sought.threshold is None else sought.threshold
+    if threshold is None:
+        raise DraftError(
+            f"The entry {sought.entry} is given by a vector and needs a threshold. Better, say "
+            "false_alarms_per_day and passers_per_day at the top of the file."
+        )
     try:
         vector = base64.b64decode(sought.vector, validate=True)
     except binascii.Error as error:
         raise DraftError(f"The vector of the entry {sought.entry} is not base64: {error}.") from error
-    return ListedFace(sought.entry, vector, sought.scale, sought.threshold)
+    return ListedFace(sought.entry, vector, sought.scale, threshold)
 
 
-def _enrolled(sought: Sought, photo: Path) -> ListedFace:
+def _enrolled(sought: Sought, photo: Path, default: float | None) -> ListedFace:
     try:
-        from provisioning.demo.sought import Enroller  # noqa: PLC0415 - only photos need the models
+        from provisioning.face_templates import Enroller  # noqa: PLC0415 - only photos need the models
     except ModuleNotFoundError as error:
         raise DraftError(
             f"Photos need the face models, and the module {error.name} is not installed here. "
             "Install them: pip install 'vidik[office,vision]'."
         ) from error
-    found = Enroller().photo(photo, sought.entry)
-    threshold = found.threshold if sought.threshold is None else sought.threshold
+    found = Enroller().photo(photo, sought.entry).listed()
+    threshold = found.threshold if default is None else default
+    threshold = threshold if sought.threshold is None else sought.threshold
     return ListedFace(sought.entry, found.vector, found.scale, threshold)

@@ -52,6 +52,7 @@ class BestShots:
             return
         if not album.shots or shot.quality > album.shots[0].quality:
             album.improved = frame.monotonic
+            track.best = shot.quality
         album.shots = sorted([*album.shots, shot], key=lambda s: -s.quality)[: _KEEP[track.kind]]
 
     def ripe(self, now: float, live: Iterable[Track]) -> Iterator[tuple[Track, list[Shot], bool]]:

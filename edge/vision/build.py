@@ -31,7 +31,7 @@ from edge.vision.accelerate import Accelerators
 from edge.vision.best_shot import BestShots
 from edge.vision.describe import Describe
 from edge.vision.detect import Detect
-from edge.vision.face_detector import FaceDetector
+from edge.vision.face_detector import FAINT, FaceDetector
 from edge.vision.face_embedder import FaceEmbedder
 from edge.vision.face_quality import face_quality
 from edge.vision.governor import Governor, SparingLook
@@ -220,14 +220,15 @@ def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
 
 def look(settings: config.Look) -> Look:
     """The look scheduler for plates and faces."""
-    plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE])
-    faces = Grid(settings.tile, settings.tile, settings.overlap, _COARSE[Kind.FACE], _SMALLEST[Kind.FACE])
-    return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds)
+    plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)
+    tile, share, smallest = settings.tile, _COARSE[Kind.FACE], _SMALLEST[Kind.FACE]
+    faces = Grid(tile, tile, settings.overlap, share, smallest, *settings.face_ms)
+    return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds, settings.budget_ms)
 
 
 def detect(threads: int = 1) -> Detect:
     """The plate and face detectors, side by side on ``threads`` processors."""
-    return Detect({Kind.PLATE: PlateDetector(), Kind.FACE: FaceDetector()}, threads)
+    return Detect({Kind.PLATE: PlateDetector(), Kind.FACE: FaceDetector(FAINT)}, threads)
 
 
 def best_shots() -> BestShots:

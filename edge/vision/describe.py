@@ -36,6 +36,15 @@ def read_plate(reader: PlateReader, shots: Sequence[Shot]) -> PlateText | None:
     return vote(readings, [0.5 ** ((best - shot.quality) / 3) for shot in shots])
 
 
+def wipe(seen: Description | None) -> None:
+    """Overwrites the template of a face once it is decided what becomes of it: what is reported is a copy.
+
+    The best that can be done: copies that the interpreter or a library made in passing are only freed.
+    """
+    if isinstance(seen, FaceTemplate):
+        seen.vector.fill(0)
+
+
 def doubt(seen: Description | None) -> Reason | None:
     """Why ``seen`` is not good enough to be reported, whatever the grant says; None when it is.
 

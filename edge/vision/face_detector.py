@@ -20,7 +20,10 @@ SIZE = 192
 STRIDE = 4
 LANDMARKS = 4
 THRESHOLD = 0.5
-"""Default least score of a detection."""
+"""Default least score of a detection: that of one which may begin a track."""
+
+FAINT = 0.4
+"""Least score of a detection that may continue a track."""
 
 BORDERS = (0.0, 0.35, 0.7)
 """Black borders a single photo is examined with, as shares of its longer side: for faces that fill it."""

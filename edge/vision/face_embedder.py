@@ -61,11 +61,16 @@ class FaceEmbedder:
     def embed_aligned(self, crop: Pixels) -> Floats:
         """Like ``embed``, for a crop that ``align`` made."""
         vector = self._model.run(crop[np.newaxis])[0][0]
-        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6), np.float32)
+        unit = np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6), np.float32)
+        vector.fill(0)  # not left behind in memory; the network's own buffer is overwritten by the next face
+        return unit
 
     def template(self, shot: Shot) -> FaceTemplate:
         """The template of the face in ``shot``, carrying the shot's quality."""
-        return quantise(self.embed(shot.crop, shot.points), shot.quality)
+        embedding = self.embed(shot.crop, shot.points)
+        template = quantise(embedding, shot.quality)
+        embedding.fill(0)
+        return template
 
 
 def quantise(embedding: Floats, quality: float) -> FaceTemplate:

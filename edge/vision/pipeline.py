@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edge.handover import Sender
 from edge.vision.best_shot import BestShots
-from edge.vision.describe import Describe
+from edge.vision.describe import Describe, wipe
 from edge.vision.detect import Detect
 from edge.vision.look import Look
 from edge.vision.privacy import PrivacyZones
@@ -65,3 +65,4 @@ class Pipeline:
             seen = self.describe(track, shots)
             for permit in self.gate(track, seen, frame, final):
                 self.sender.offer(self.seal(permit, track, shots[0], frame))
+            wipe(seen)

@@ -15,7 +15,7 @@ from edge.records import Trigger
 from edge.vision.values import Box, Detection, Frame, Kind
 
 # A detection below this score may continue a track, but not begin one.
-BEGIN_SCORE = {Kind.PLATE: 0.35, Kind.FACE: 0.6}
+BEGIN_SCORE = {Kind.PLATE: 0.35, Kind.FACE: 0.5}
 _FORGET = 1.5  # seconds without a detection after which a track has ended
 _REACH = 2.2  # sizes a fresh object may have moved between two detections
 _SLACK = 0.9  # sizes a movement seen but a few times may be off, and as many more a second unseen
@@ -33,7 +33,7 @@ class Track:
     where it was at the last one: the middle of a plate's corners, which is steadier than its box, or of a face's box.
 
     ``settled`` is set once all is decided about it: it then only keeps the object from being reported again.
-    ``reported`` tells whether it was reported under any grant.
+    ``best`` is the quality of its best shot so far, 0 to 100. ``reported``: whether it was, under any grant.
     ``tripped`` are the rules of behaviour that the object has tripped, by name, in the order in which it did;
     ``answered`` the ids of the grants under which it was reported, or found to have been reported just before.
     """
@@ -46,6 +46,7 @@ class Track:
     point: tuple[float, float] = (0.0, 0.0)
     hits: int = 1
     settled: bool = False
+    best: float = 0.0
     reported: bool = False
     tripped: dict[str, Trigger] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)

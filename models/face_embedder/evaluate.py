@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,7 @@ from models.face_embedder.figures import (
     tail_threshold_at,
     threshold_at,
 )
+from models.lab import plots
 
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 
@@ -94,8 +98,8 @@ def thresholds(development: Numbers, subjects: Labels, strangers: Numbers) -> It
         yield f"| {rate:g} | {seen} | {tail_threshold_at(within, rate):.4f} | {other} |"
 
 
-def quality(faces: list[att.Face], embedder: FaceEmbedder, rounds: int = 4) -> Iterator[str]:
-    """Missed matches before and after the worst photos are discarded: degraded photo against good ones."""
+def degraded(faces: list[att.Face], embedder: FaceEmbedder, rounds: int = 4) -> Numbers:
+    """Quality and share of missed matches of degraded photos against the good ones, ``(n, 2)``, worst quality first."""
     good, subjects = vectors(faces, embedder.embed_aligned)
     detector, rng = FaceDetector(0.3), np.random.default_rng(11)
     rows = []
@@ -105,11 +109,33 @@ def quality(faces: list[att.Face], embedder: FaceEmbedder, rounds: int = 4) -> I
             cosines = good @ embedder.embed(photo, found.points)
             mates = np.delete(cosines, index)[np.delete(subjects == face.subject, index)]
             rows.append((face_quality(photo, found.points, found), float((mates < THRESHOLD).mean())))
-    table = np.array(sorted(rows))
+    return np.array(sorted(rows), np.float64)
+
+
+def quality(table: Numbers) -> Iterator[str]:
+    """Missed matches before and after the worst photos are discarded."""
     yield f"{len(table)} degraded photos; missed matches at {THRESHOLD} by share of worst quality discarded:"
     for share in (0.0, 0.1, 0.2, 0.3):
         kept = table[int(share * len(table)) :]
         yield f"  {share:.0%} (quality from {kept[0, 0]:.0f}): {kept[:, 1].mean():.4f}"
+
+
+def plot(table: Numbers, path: Path) -> None:
+    """Draws missed matches by quality, and by the share of worst photos discarded (ISO/IEC 29794-1 calls the second
+    the error versus discard characteristic)."""
+    made, (by_quality, by_share) = plots.figure(2)
+    edges = [0, 40, 55, 65, 75, 85, 92, 96, 100.01]
+    inside = [table[(table[:, 0] >= low) & (table[:, 0] < high)] for low, high in pairwise(edges)]
+    shown = [(part[:, 0].mean(), part[:, 1].mean()) for part in inside if len(part) >= 10]
+    by_quality.plot(*zip(*shown, strict=True), marker="o")
+    by_quality.set(xlabel="quality", ylabel="missed matches", ylim=(0, 1), title="By quality")
+    shares = np.linspace(0, 0.6, 31)
+    by_share.plot(shares, [table[int(share * len(table)) :, 1].mean() for share in shares], label="worst quality first")
+    by_share.axhline(table[:, 1].mean(), color="grey", linewidth=1, label="at random")
+    by_share.set(xlabel="share discarded", ylabel="missed matches among the rest", title="Error versus discard")
+    by_share.set_ylim(bottom=0)
+    by_share.legend()
+    plots.save(made, path)
 
 
 def timing(face: att.Face, embedder: FaceEmbedder) -> Iterator[str]:
@@ -165,12 +191,19 @@ def report(with_float: bool) -> Iterator[str]:
     if with_float:
         yield from verification("float", *vectors(evaluation, float_network()))
     yield from thresholds(*vectors(development, embedder.embed_aligned), demo_vectors(embedder))
-    yield from quality(evaluation, embedder)
+    yield from quality(degraded(evaluation, embedder))
     yield from timing(evaluation[0], embedder)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--float", action="store_true", help="also measure the network before quantisation")
-    for line in report(parser.parse_args().float):
+    parser.add_argument("--quality", type=Path, metavar="PNG", help="only measure quality, and draw it here")
+    given = parser.parse_args()
+    if given.quality is not None:
+        photos = degraded(list(att.faces(att.EVALUATION)), FaceEmbedder())
+        print("\n".join(quality(photos)))
+        plot(photos, given.quality)
+        sys.exit()
+    for line in report(given.float):
         print(line, flush=True)

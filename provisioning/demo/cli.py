@@ -26,8 +26,8 @@ from edge.listen.opener import Opened
 from edge.vision import sources
 from provisioning import deployment
 from provisioning.demo import clip
-from provisioning.demo.sought import Enroller
 from provisioning.demo.stage import Stage
+from provisioning.face_templates import Enroller
 
 _ARRIVAL = 20.0  # seconds that what was reported may take to reach the subscriber
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -46,7 +46,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="vidik-") as folder:
         made = deployment.create(Path(folder))
         footage = source or str(default_clip(console))
-        people = Enroller().folder(sought) if sought else [] if source else clip_people()
+        people = _people(sought) if sought else [] if source else clip_people()
         deployment.grant_plates(made)
         if people:
             deployment.grant_faces(made, people)
@@ -131,7 +131,11 @@ class Show:
 def clip_people() -> list[ListedFace]:
     """List entries for the persons who walk through the default clip, made from their photos."""
     enroller = Enroller()
-    return [enroller.photo(path, name) for name, path in clip.photos().items()]
+    return [enroller.photo(path, name).listed() for name, path in clip.photos().items()]
+
+
+def _people(folder: Path) -> list[ListedFace]:
+    return [person.listed() for person in Enroller().folder(folder)]
 
 
 def _say_what_runs(console: Console, stage: Stage, names: list[str]) -> None:

@@ -99,14 +99,16 @@ class Payloads:
         self.link.acknowledge(number)
 
 
-def play(folder, footage, prepare, during=lambda stage, played: None, await_more=30.0):
-    """Runs broker, uplink and vision over ``footage``; ``prepare(made)`` hands out grants beforehand."""
+def play(folder, footage, prepare, during=lambda stage, played: None, await_more=30.0, amend=lambda made: None):
+    """Runs broker, uplink and vision over ``footage``; ``prepare(made)`` hands out grants beforehand, ``amend(made)``
+    may change the configuration that the processes get."""
     made = deployment.create(folder)
     prepare(made)
     played = Played()
     with Stage(made, str(footage)) as stage:
         tap = Tap(stage.broker.port)
         deployment.configure(made, str(footage), tap.port)
+        amend(made)
         stage.kill_uplink()  # comes back through the tap
         home = made.subscriber
         files = (home / "ca.pem", home / "subscriber.pem", home / "subscriber.key")

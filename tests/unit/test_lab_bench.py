@@ -10,7 +10,8 @@ import pytest
 from lab_fakes import picture
 
 from edge.errors import VidikError
-from models.lab.bench import law, peers, stages
+from edge.vision.values import Box
+from models.lab.bench import crowd, law, peers, stages
 from models.lab.faces_eval import Embeddings
 
 
@@ -88,3 +89,14 @@ def test_the_law_is_measured_on_real_reports() -> None:
     assert all(cost["both"] > 0 and 200 < cost["bytes"] < 2048 for cost in figures["report"].values())
     assert figures["report"]["plate, two recipients"]["bytes"] > figures["report"]["plate, one recipient"]["bytes"]
     assert figures["idle frame"] > 0
+
+
+def test_the_crowd_stays_in_view_and_apart() -> None:
+    scene = crowd.Scene(np.zeros((crowd.HEIGHT, crowd.WIDTH, 3), np.uint8), [np.full((112, 92, 3), 9, np.uint8)] * 5)
+    for number in (0, crowd.FRAMES - 1):
+        places = [scene.where(person, number) for person in range(5)]
+        assert all(p.x0 >= 0 and p.x1 <= crowd.WIDTH and p.y0 >= 0 and p.y1 <= crowd.HEIGHT for p in places)
+        assert all(a.iou(b) == 0 for a in places for b in places if a is not b)
+        assert [scene.whose(place, number) for place in places] == list(range(5))
+        assert int((scene.frame(number).pixels == 9).all(axis=2).sum()) == 5 * 112 * 92
+    assert scene.whose(Box(0, 0, 10, 10), 0) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 
@@ -305,16 +306,19 @@ def test_unsure_is_not_reported_and_counted_once():
 
 
 def test_only_the_listed_person_is_reported():
-    script = {i: [face(4.0 * i), face(300 - 4.0 * i)] for i in range(10)}
+    script, given = {i: [face(4.0 * i), face(300 - 4.0 * i)] for i in range(10)}, []
 
     def describe(track, shots):
-        return FACE if track.number == 1 else STRANGER
+        given.append(copy.deepcopy(FACE if track.number == 1 else STRANGER))
+        return given[-1]
 
     pipeline, (report,) = run(script, [FACES], describe)
     rotated = rotation.rotated(FACE, rotation.matrix(bytes(32)))
     assert (report.entry, report.vector, report.model) == ("p-1", rotated.vector.tobytes(), b"12345678")
     assert report.similarity == pytest.approx(1.0, abs=1e-3)
     assert dict(pipeline.gate.discarded) == {Reason.NOT_LISTED: 1}
+    assert len(given) >= 2
+    assert not any(template.vector.any() for template in given)  # overwritten, matched or not
 
 
 def test_a_car_found_again_after_a_bus_passed_is_not_news():

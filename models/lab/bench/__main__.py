@@ -17,7 +17,7 @@ from rich.table import Table
 from edge import config
 from edge.errors import VidikError
 from models.lab import console, faces_eval, labels
-from models.lab.bench import budget, law, peers, processes, stages
+from models.lab.bench import budget, crowd, law, peers, processes, stages
 from provisioning import deployment
 from provisioning.demo.cli import clip_people, default_clip
 from provisioning.deployment import Deployment
@@ -57,6 +57,10 @@ def bench(
             found["plates"] = peers.plates(pictures, photos, peer_python, progress)
         if att.is_dir():
             found["faces"] = peers.faces(faces_eval.people_of(att, _EVALUATED), peer_python, progress)
+        if att.is_dir() and street.is_dir():
+            five = [att / f"s{subject}" for subject in range(21, 26)]
+            ground = min((street / "images").iterdir())
+            found["five people"] = crowd.measure(ground, five, peer_python, 6, progress)
         timed = found["clip"]["stages"]["frames"]
         numbers = range(stages.WARM_UP, stages.WARM_UP + timed, max(1, timed // 15))
         found["faces in the clip"] = peers.frames(footage, numbers, peer_python, progress)
@@ -92,6 +96,8 @@ def show(found: dict[str, Any]) -> None:
     peer_tables = [_plates(found["plates"])] if "plates" in found else []
     if "faces" in found:
         peer_tables.append(_faces(found["faces"]))
+    if "five people" in found:
+        peer_tables.append(_crowd(found["five people"]))
     console.show(*peer_tables, _clip_faces(found["clip"]["stages"], found["faces in the clip"]))
 
 
@@ -146,6 +152,14 @@ def _faces(figures: dict[str, Any]) -> Table:
     table = Table("program", "AUC", "AUC, found", "not found", "median ms a photo", title=title)
     for name in ("vidik", "face_recognition"):
         _row(table, name, figures[name], "auc", "auc_found", "not_found", "ms_median")
+    return table
+
+
+def _crowd(figures: dict[str, Any]) -> Table:
+    title = "Face path, five people, 1920x1080, processor time of one thread"
+    table = Table("program", "ms a frame, mean", "most", "faces found", "named right", "false", title=title)
+    for name in ("vidik", "face_recognition"):
+        _row(table, name, figures[name], "ms_mean", "ms_most", "found", "named_right", "strangers")
     return table
 
 

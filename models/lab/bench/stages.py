@@ -15,7 +15,7 @@ from edge.errors import VidikError
 from edge.vision import build
 from edge.vision.describe import Describe
 from edge.vision.detect import Detect
-from edge.vision.face_detector import FaceDetector
+from edge.vision.face_detector import FAINT, FaceDetector
 from edge.vision.face_embedder import FaceEmbedder
 from edge.vision.pipeline import Pipeline
 from edge.vision.plate_detector import PlateDetector
@@ -106,7 +106,7 @@ def measure(settings: config.Vision, most: int, progress: Progress) -> dict[str,
 
 
 def _instrument(pipeline: Pipeline, laps: Laps) -> None:
-    plates, faces, reader, embedder = PlateDetector(), FaceDetector(), PlateReader(), FaceEmbedder()
+    plates, faces, reader, embedder = PlateDetector(), FaceDetector(FAINT), PlateReader(), FaceEmbedder()
     laps.instrument(pipeline.look, "plan", "look")
     laps.instrument(plates, "detect", "detect plates")
     laps.instrument(faces, "detect", "detect faces")
