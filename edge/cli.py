@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "listen": Command("edge.listen.cli", "listen", "Receive reports: verify, open, show."),
+    "provision": Command("provisioning.office.cli", "office", "The deployment office: cameras, claims, certificates."),
     "grant": Command("provisioning.grant_cli", "office", "Make, sign, inspect, verify and revoke grants. Offline."),
     "card": Command("provisioning.card_cli", "office", "Check a camera's public card; make its page and its sticker."),
     "audit": Command("provisioning.audit_cli", "office", "Check and show a camera's audit log."),
