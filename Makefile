@@ -9,6 +9,7 @@
 # make test-picamera  runs it on the real picamera2 over libcamera's virtual camera (as root; makes a Debian 13 in build/)
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
+# make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -17,7 +18,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-node bench-fleet test-sources test-picamera test-tflite test-soak clean help
+.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-node bench-fleet test-sources test-picamera test-tflite test-soak test-fleet-enrolment clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -45,6 +46,9 @@ test-tflite:
 
 test-soak: $(TEST_READY)
 	$(BIN)/python -m models.lab.bench.soak --minutes $(or $(SOAK_MINUTES),30)
+
+test-fleet-enrolment: $(TEST_READY)
+	VIDIK_FLEET=$(or $(VIDIK_FLEET),1000) $(BIN)/pytest tests/faults/test_fleet_enrolment.py -rP
 
 test-fuzz: $(TEST_READY)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP

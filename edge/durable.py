@@ -19,6 +19,21 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
     _settle(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Makes the folder ``path``, for its owner only, if it is not there. Raises ``OSError``."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _settle(path.parent)
+
+
+def point(link: Path, target: str) -> None:
+    """Makes the symbolic link ``link`` point to ``target`` in one step. Raises ``OSError``."""
+    fresh = link.with_name(link.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+    _settle(link.parent)
+
+
 def erase(path: Path) -> None:
     """Overwrites the file with zeros and removes it. Raises ``OSError``; a file that is not there is fine.
 

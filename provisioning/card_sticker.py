@@ -1,4 +1,4 @@
-"""The sticker on the pole: a QR code that leads to the camera's public page. The only user of segno."""
+"""The sticker on the pole: a QR code that leads to the camera's public page. Uses segno."""
 
 from __future__ import annotations
 

@@ -62,8 +62,9 @@ def create(folder: Path, camera: str = "cam-demo") -> Deployment:
     identity = made.camera_folder / "identity"
     for place in (made.office, made.subscriber, identity, made.grants):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ca = pki.make_ca("Vidik demonstration")
-    ca.save(made.office, "ca")
+    root = pki.make_root("Vidik demonstration root")
+    ca = pki.make_issuing(root, "Vidik demonstration")
+    pki.write(made.office / "ca.pem", pki.bundle(ca.certificate, root.certificate), mode=0o644)
     pki.issue_server(ca, ["localhost", "127.0.0.1", "::1"]).save(made.office, "broker")
     pki.issue_connection(ca, camera).save(identity, "connection")
     pki.issue_signing(ca, camera).save(identity, "signing")

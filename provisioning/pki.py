@@ -1,9 +1,10 @@
-"""The deployment's certificates: one CA, and under it a broker, cameras and subscribers.
+"""The deployment's certificates: an offline root, an issuing CA, and under it a broker, cameras and subscribers.
 
-A camera holds two key pairs. Its *connection* certificate (extended key usage clientAuth) opens the TLS
-connection and belongs to the uplink; its *signing* certificate (documentSigning, RFC 9336) signs reports and
-belongs to vision. Neither can do the other's work, so a subverted uplink cannot forge a report. All keys are
-P-256; subjects are a common name and, for orientation, an organisational unit.
+What is thrown away after use (tests) may make do with a single CA. A camera holds two key pairs. Its *connection*
+certificate (extended key usage clientAuth) opens the TLS connection and belongs to the uplink; its *signing*
+certificate (documentSigning, RFC 9336) signs reports and belongs to vision. Neither can do the other's work, so a
+subverted uplink cannot forge a report. All keys are P-256; subjects are a common name and, for orientation, an
+organisational unit.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from edge.errors import VidikError
 from edge.listen.trust import CAMERA_ID, REPORT_SIGNING
 
 CA_LIFE = timedelta(days=3650)
+ROOT_LIFE = timedelta(days=7300)
 LIFE = timedelta(days=397)
 _CLOCK_SKEW = timedelta(hours=1)  # devices whose clock is a little late must accept a fresh certificate
 
@@ -60,33 +62,62 @@ def load(folder: Path, name: str) -> Issued:
 
 def make_ca(name: str) -> Issued:
     """A new, self-signed CA that signs certificates and revocation lists, but no further CAs."""
+    return _self_signed(name, CA_LIFE, path_length=0)
+
+
+def make_root(name: str) -> Issued:
+    """A new, self-signed CA that signs issuing CAs, and is kept offline."""
+    return _self_signed(name, ROOT_LIFE, path_length=1)
+
+
+def make_issuing(root: Issued, name: str) -> Issued:
+    """A new CA under ``root`` that signs certificates and revocation lists, but no further CAs."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _subject(name, "CA")
-    usage = _usage(key_cert_sign=True, crl_sign=True)
-    builder = _builder(subject, key.public_key(), CA_LIFE).issuer_name(subject)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(usage, critical=True)
-    return Issued(builder.sign(key, hashes.SHA256()), key)
+    builder = _ca_builder(_subject(name, "CA"), key.public_key(), CA_LIFE, 0, root.certificate)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key())
+    return Issued(builder.add_extension(authority, critical=False).sign(root.key, hashes.SHA256()), key)
 
 
-def issue_server(ca: Issued, names: Sequence[str]) -> Issued:
-    """For a broker reached under ``names``, each a DNS name or an IP address."""
-    return _issue(ca, names[0], "broker", ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName(_hosts(names)))
+def bundle(issuing: x509.Certificate, root: x509.Certificate) -> bytes:
+    """The ``ca.pem`` of a deployment: the issuing CA first, which alone makes signers of reports, then its root."""
+    return b"".join(ca.public_bytes(serialization.Encoding.PEM) for ca in (issuing, root))
+
+
+def issue_server(ca: Issued, names: Sequence[str], key: ec.EllipticCurvePrivateKey | None = None) -> Issued:
+    """For a server reached under ``names``, each a DNS name or an IP address; over ``key`` where one is given."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    alternatives = x509.SubjectAlternativeName(_hosts(names))
+    subject = _subject(names[0], "broker")
+    return Issued(certify(ca, key.public_key(), subject, ExtendedKeyUsageOID.SERVER_AUTH, alternatives), key)
 
 
 def issue_connection(ca: Issued, camera: str) -> Issued:
     """For a camera's uplink: the common name is the camera id, by which brokers isolate devices."""
-    return _issue(ca, _camera_id(camera), "connection", ExtendedKeyUsageOID.CLIENT_AUTH)
+    key = ec.generate_private_key(ec.SECP256R1())
+    return Issued(certify_connection(ca, camera, key.public_key()), key)
 
 
 def issue_signing(ca: Issued, camera: str) -> Issued:
     """For a camera's vision process: signs the reports of ``camera``."""
-    return _issue(ca, _camera_id(camera), "report signing", REPORT_SIGNING)
+    key = ec.generate_private_key(ec.SECP256R1())
+    return Issued(certify_signing(ca, camera, key.public_key()), key)
 
 
 def issue_subscriber(ca: Issued, name: str) -> Issued:
     """For a program that receives reports, known to the broker as ``name``."""
-    return _issue(ca, name, "subscriber", ExtendedKeyUsageOID.CLIENT_AUTH)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _subject(name, "subscriber")
+    return Issued(certify(ca, key.public_key(), subject, ExtendedKeyUsageOID.CLIENT_AUTH), key)
+
+
+def certify_connection(ca: Issued, camera: str, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
+    """The connection certificate over a ``key`` that the camera made itself."""
+    return certify(ca, key, _subject(_camera_id(camera), "connection"), ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def certify_signing(ca: Issued, camera: str, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
+    """The signing certificate over a ``key`` that the camera made itself."""
+    return certify(ca, key, _subject(_camera_id(camera), "report signing"), REPORT_SIGNING)
 
 
 def certify(
@@ -97,7 +128,7 @@ def certify(
     *names: x509.SubjectAlternativeName,
 ) -> x509.Certificate:
     """A certificate over a key made elsewhere, good for exactly one ``purpose`` (an extended key usage)."""
-    builder = _builder(subject, public_key, LIFE).issuer_name(ca.certificate.subject)
+    builder = _builder(subject, public_key, LIFE, ca.certificate)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(digital_signature=True), critical=True)
@@ -133,20 +164,35 @@ def write(path: Path, content: bytes, mode: int) -> None:
         raise PkiError(f"{path} cannot be written: {error}. Check the folder.") from error
 
 
-def _issue(ca: Issued, name: str, unit: str, purpose: ObjectIdentifier, *names: x509.SubjectAlternativeName) -> Issued:
+def _self_signed(name: str, life: timedelta, path_length: int) -> Issued:
     key = ec.generate_private_key(ec.SECP256R1())
-    return Issued(certify(ca, key.public_key(), _subject(name, unit), purpose, *names), key)
+    builder = _ca_builder(_subject(name, "CA"), key.public_key(), life, path_length, None)
+    return Issued(builder.sign(key, hashes.SHA256()), key)
 
 
-def _builder(subject: x509.Name, public_key: ec.EllipticCurvePublicKey, life: timedelta) -> x509.CertificateBuilder:
+def _ca_builder(
+    subject: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta, path_length: int,
+    issuer: x509.Certificate | None,
+) -> x509.CertificateBuilder:  # fmt: skip
+    builder = _builder(subject, key, life, issuer)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+    return builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+
+
+def _builder(
+    subject: x509.Name, public_key: ec.EllipticCurvePublicKey, life: timedelta, issuer: x509.Certificate | None
+) -> x509.CertificateBuilder:
+    """A certificate under ``issuer``, or under itself; it never outlives its issuer."""
     now = datetime.now(UTC)
+    until = now + life if issuer is None else min(now + life, issuer.not_valid_after_utc)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
+        .issuer_name(subject if issuer is None else issuer.subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + life)
+        .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
 

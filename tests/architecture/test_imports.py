@@ -33,6 +33,14 @@ def test_the_camera_link_knows_nothing_of_pictures_reports_or_grants():
     assert loaded_by("edge.link.__main__") & (PIXELS | CONTENT | {"edge.handover", "edge.audit", "edge.card"}) == set()
 
 
+def test_enrolment_knows_neither_pixels_nor_the_content_of_reports():
+    assert loaded_by("edge.enrol.__main__") & (PIXELS | CONTENT | {"paho", "asyncio"}) == set()
+
+
+def test_a_reset_knows_no_network_library():
+    assert loaded_by("edge.reset") & NETWORK == set()
+
+
 def test_a_subscriber_needs_neither_models_nor_camera():
     assert loaded_by("edge.listen.cli") & {"cv2", "ai_edge_litert", "edge.vision", "edge.uplink", "models"} == set()
 
@@ -70,10 +78,25 @@ def users(folder, library):
         ("psycopg", {"edge/listen/sinks/postgresql.py"}),
         ("pyarrow", {"edge/listen/sinks/parquet.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
+        ("http", {"edge/enrol/client.py"}),
+        ("starlette", set()),
+        ("uvicorn", set()),
     ],
 )
 def test_each_heavy_library_has_one_home(library, home):
     assert users("edge", library) == home
+
+
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [
+        ("starlette", {"provisioning/office/service.py"}),
+        ("uvicorn", {"provisioning/office/serve.py"}),
+        ("sqlite3", {"provisioning/office/inventory.py"}),
+    ],
+)
+def test_the_offices_libraries_have_one_home_too(library, home):
+    assert users("provisioning", library) == home
 
 
 def test_what_runs_on_a_camera_never_reaches_up():
@@ -87,7 +110,8 @@ def floor(name):
     if parts[:1] != ["edge"] or len(parts) < 2:
         return None
     floors = {
-        "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "grant": 2, "seal": 1, "records": 1, "mqtt": 1,
+        "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "enrol": 3, "reset": 3,
+        "grant": 2, "seal": 1, "records": 1, "mqtt": 1,
     }  # fmt: skip
     return floors.get(parts[1], 0)
 

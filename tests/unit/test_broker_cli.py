@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from provisioning.broker import CAMERA_READS, CAMERA_WRITES
-from provisioning.provision_cli import ProvisionError, app
+from provisioning.broker_cli import ProvisionError
+from provisioning.office.cli import app
 from tests.rig import ROOT
 
 

@@ -14,8 +14,6 @@ from provisioning.broker import Settings, write_mosquitto
 from provisioning.nats import write_nats
 from provisioning.rabbitmq import write_rabbitmq
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
 
 class ProvisionError(VidikError):
     """What was asked for does not make a configuration."""
@@ -29,12 +27,6 @@ class Kind(StrEnum):
     NATS = "nats"
 
 
-@app.callback()
-def provision() -> None:
-    """Prepare the machines of a deployment."""
-
-
-@app.command()
 def broker(  # noqa: PLR0917 - the options of the command
     folder: Annotated[Path, typer.Argument(help="Where the configuration goes, and the broker's data.")],
     ca: Annotated[Path, typer.Option(help="The deployment's CA certificate (PEM).", exists=True)],

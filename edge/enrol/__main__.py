@@ -1,0 +1,83 @@
+"""``python -m edge.enrol``: gets and renews the camera's identity. Uses the network, never the camera.
+
+::
+
+    python -m edge.enrol --folder DIR enrol CLAIM      the claim's text, or a file with it
+    python -m edge.enrol --folder DIR renew            from a timer, once a day: does nothing until it is due
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from edge.enrol import claim as claims
+from edge.enrol import client, procedure
+from edge.enrol.claim import Claim
+from edge.enrol.errors import TryLater
+from edge.errors import VidikError
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts
+Result = TypeVar("Result")
+_log = logging.getLogger("vidik.enrol")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 0, 2 after an error that a person has to mend, 3 when trying again later may help."""
+    parser = argparse.ArgumentParser(prog="python -m edge.enrol", description="Gets and renews a camera's identity.")
+    parser.add_argument("--folder", type=Path, required=True, help="the camera's folder, with its camera.toml")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds to go on trying; default 600")
+    commands = parser.add_subparsers(dest="command", required=True)
+    first = commands.add_parser("enrol", help="turn a claim into an identity")
+    first.add_argument("claim", help="the claim's text, or a file with it")
+    first.add_argument("--source", default="/dev/video0", help="the camera device, for a new configuration")
+    commands.add_parser("renew", help="renew certificates that are due")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s enrol %(message)s")
+    try:
+        if given.command == "enrol":
+            claim = _claim(given.claim)
+            _patiently(lambda: procedure.enrol(given.folder, claim, client.by_claim, given.source), given.patience)
+            print(f"This is {claim.camera} now.")
+        else:
+            now = datetime.now(UTC)
+            _patiently(lambda: procedure.renew(given.folder, now, client.by_certificate), given.patience)
+            print(f"Next renewal: {procedure.due(given.folder):%Y-%m-%d}.")
+    except TryLater as error:
+        print(error, file=sys.stderr)
+        return 3
+    except VidikError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _claim(given: str) -> Claim:
+    return claims.parse(given) if given.startswith("vidik://") else claims.read(Path(given))
+
+
+def _patiently(attempt: Callable[[], Result], seconds: float) -> Result:
+    """``attempt`` again and again until it succeeds, fails for good, or ``seconds`` have passed. Pauses have full
+    jitter (Brooker, "Exponential Backoff And Jitter", 2015), so that a thousand cameras do not return together."""
+    until, bound = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        try:
+            return attempt()
+        except TryLater as error:
+            pause = random.uniform(0.0, bound)
+            if time.monotonic() + pause > until:
+                raise
+            _log.warning("retry seconds=%.1f %s", pause, error)
+            time.sleep(pause)
+            bound = min(2 * bound, _LONGEST_PAUSE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
