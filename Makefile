@@ -69,7 +69,7 @@ bench-uplink: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench.delivery
 
 bench-fleet: $(TEST_READY)
-	@$(BIN)/vidik lab fleet --png docs/fleet.png
+	@$(BIN)/vidik lab fleet --rate 1200 --png docs/fleet.png
 
 test-brokers: $(TEST_READY)
 	VIDIK_TEST_BROKERS=1 $(BIN)/pytest tests/contract/test_access.py tests/contract/test_servers.py tests/faults/test_nats_cluster.py

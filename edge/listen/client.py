@@ -90,6 +90,7 @@ class Listener(Handler):
         self.opener = Opener(ca, keys, self.checkpoint)
         self._camera = camera
         self._group = group
+        self._asked: set[str] = set()  # cameras whose status was asked for by name, on this connection
         self._window = window
         # holds all that may be under way, so that the broker is slowed down by its window and not by this queue,
         # which would hold up the status that reports wait for
@@ -142,6 +143,7 @@ class Listener(Handler):
         self._queue.put(None)
 
     def opened(self, version: int, _: int) -> None:
+        self._asked = set()
         shared = f"$share/{self._group}/" if self._group else ""
         for channel in CHANNELS:
             topic = f"vidik/v1/{self._camera}/{channel}"
@@ -173,8 +175,17 @@ class Listener(Handler):
             if isinstance(message, Connection):
                 batch.append(message)
             else:
+                waiting = self.opener.waiting
                 batch += self.opener.take(message.topic, message.payload, message.number)
+                if self.opener.waiting > waiting:
+                    self._ask(message.topic.split("/")[2])
         return batch, True
+
+    def _ask(self, camera: str) -> None:
+        """Asks for the retained status of a stranger: RabbitMQ gives none to those who ask for all cameras."""
+        if camera not in self._asked:
+            self._asked.add(camera)
+            self._link.subscribe(f"vidik/v1/{camera}/status", qos=0)
 
     def _put(self, message: _Message | Connection) -> None:
         self._queue.put(message)  # waits for a slow consumer: that is how the broker learns to

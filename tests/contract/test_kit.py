@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.listen import Listener, Opened, Rejected, aio, open_sink, read_ca
+from edge.listen import Listener, Opened, Rejected, Status, aio, open_sink, read_ca
 from edge.listen.sinks.base import SinkError
 from provisioning.broker import Mosquitto, mosquitto
 from tests.client import Client
@@ -78,7 +78,8 @@ def test_a_name_and_a_checkpoint_outlive_the_listener(rig: Rig, port: int, camer
     options = {"name": "archive", "state": tmp_path / "state"}
     with listener(rig, port, **options) as first:
         batches = first.batches(most=10, wait=0.1)
-        next(batches)  # the connection: it subscribes now
+        while not any(isinstance(finding, Status) for finding in next(batches)):
+            pass  # with the retained status, the subscription to plates stands as well
         send(rig, camera, range(5), boot=2)
         got = _until(batches, 5)
         assert got == list(range(5))

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from edge.listen.opener import Opened
 from edge.mqtt import Message
 from provisioning.broker import Broker
 from provisioning.nats import NatsCluster, nats_server
 from provisioning.rabbitmq import RabbitMq, rabbitmq
 from tests.client import Client
 from tests.rig import CAMERA, Rig, wait_for
+from tests.unit.test_listen import status
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("VIDIK_TEST_BROKERS"), reason="minutes: make test-brokers"),
@@ -80,8 +82,23 @@ def test_the_status_is_retained_and_the_will_replaces_it(rig: Rig, broker: Broke
                 return client.has("vidik/v1/cam-2/status", payload)
 
         wait_for(lambda: late(b"here"), 120)
-        with Client(rig, broker.port, "subscriber", "vidik/v1/+/status", name="watching") as watching:
+        with Client(rig, broker.port, "subscriber", "vidik/v1/cam-2/status", name="watching") as watching:
             wait_for(lambda: watching.has("vidik/v1/cam-2/status", b"here"), 60)
             assert camera.link._open is not None
             camera.link._open.client.socket().close()  # type: ignore[union-attr]
             wait_for(lambda: watching.has("vidik/v1/cam-2/status", b"gone"), 60)
+
+
+def test_the_kit_learns_who_signs_although_it_came_late(rig: Rig, broker: Broker) -> None:
+    """RabbitMQ keeps what is retained from those who subscribe with a wildcard."""
+    with Client(rig, broker.port, CAMERA, longest_pause=0.5) as camera:
+        wait_for(lambda: camera.versions, 120)
+        published(camera, "vidik/v1/cam-1/status", status(rig), retain=True)
+        with rig.listening(broker.port) as collector:
+
+            def opened() -> bool:
+                published(camera, "vidik/v1/cam-1/plate", rig.sealed(1))
+                return bool(collector.of(Opened))
+
+            wait_for(opened, 120)
+            assert collector.numbers == [1]

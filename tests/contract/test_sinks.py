@@ -178,6 +178,17 @@ def test_a_line_that_a_crash_cut_short_is_taken_back(tmp_path: Path) -> None:
     assert [json.loads(line)["seq"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
 
+def test_lines_remember_the_latest_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.listen.sinks.lines._REMEMBERED", 5)
+    sink = open_sink(f"jsonl:{tmp_path}/r.jsonl")
+    for seq in range(20):
+        sink.write([plate(seq)])
+    sink.write([plate(seq) for seq in range(15, 20)])
+    sink.close()
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 20
+    assert len(sink._written) == 5  # type: ignore[attr-defined]
+
+
 def test_a_file_that_a_crash_left_half_written_is_not_read(tmp_path: Path) -> None:
     sink = open_sink(f"parquet:{tmp_path}")
     sink.write([plate(1)])

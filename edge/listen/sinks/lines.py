@@ -7,6 +7,7 @@ broker may deliver again.
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from edge.listen.display import as_json
 from edge.listen.opener import Finding, Opened
 from edge.listen.sinks.base import SinkError
 
-_TAIL = 64 << 20  # bytes; a report is some 400, so this is far more than may be under way
+_REMEMBERED = 200_000  # latest ids; no more than 65,535 messages may be under way to a subscriber
+_TAIL = 64 << 20  # bytes at the end of the file, in which so many are
+Identity = Id | tuple[str, str, int | None]  # of a report, or of a gap with its count
 
 
 class _Said(msgspec.Struct):
@@ -38,7 +41,7 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._written: set[Id | tuple[str, str, int | None]] = set()
+        self._written: OrderedDict[Identity, None] = OrderedDict()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -49,7 +52,7 @@ class JsonLines:
             raise SinkError(f"{path} cannot be written: {error}. Give another file, or mend its rights.") from error
 
     def write(self, findings: Sequence[Finding | Connection]) -> None:
-        fresh: dict[Id | tuple[str, str, int | None], str] = {}
+        fresh: dict[Identity, str] = {}
         for finding in findings:
             if isinstance(finding, Opened):
                 report = finding.report
@@ -69,7 +72,8 @@ class JsonLines:
             os.ftruncate(self._file, self._size)
             raise SinkError(f"{self._path} cannot be written: {error}. Make room for it.") from error
         self._size += len(content)
-        self._written |= fresh.keys()
+        for identity in fresh:
+            self._remember(identity)
 
     def close(self) -> None:
         os.close(self._file)
@@ -86,7 +90,13 @@ class JsonLines:
             except msgspec.MsgspecError:
                 continue  # somebody else's
             gap = said.kind == "gap"
-            self._written.add((said.camera, said.id, said.count) if gap else Id(said.camera, said.boot, said.seq))
+            self._remember((said.camera, said.id, said.count) if gap else Id(said.camera, said.boot, said.seq))
+
+    def _remember(self, identity: Identity) -> None:
+        self._written[identity] = None
+        self._written.move_to_end(identity)
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
 
 
 def gap_json(gap: Gap) -> str:
