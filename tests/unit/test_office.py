@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import stat
 import tarfile
 import time
@@ -13,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from edge.enrol import claim as claims
@@ -29,7 +32,7 @@ from provisioning.office.registrar import CONNECTION, PURPOSES, SIGNING, Refused
 from provisioning.office.table import TableError
 from tests.offices import SECRETS, camera_named, make_office, new_key, passphrase_file, request
 
-DAY = 86_400
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -488,3 +491,15 @@ def test_the_broker_folder_names_nothing_outside_itself(office: Office) -> None:
     for path in (office.broker / "mosquitto.conf", office.broker / "start"):
         assert str(office.folder) not in path.read_text()
     assert stat.S_IMODE((office.broker / "start").stat().st_mode) == 0o755
+
+
+def test_every_command_of_the_guide_exists() -> None:
+    guide = (ROOT / "docs" / "provisioning.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    vidik provision (.*)$", guide, re.MULTILINE)
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for line in lines:
+        name, *rest = shlex.split(line)
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= known, line
+    documented = {line.split()[0] for line in lines}
+    assert documented >= {"init", "add", "claim", "list", "revoke", "renew", "retire", "backup", "restore", "serve"}
