@@ -103,7 +103,6 @@ certificate = "identity/connection.pem"
 key = "identity/connection.key"
 signing_certificate = "identity/signing.pem"
 inbox = "run/inbox"
-notices = "run/notices"
 spool = "state/spool.sqlite"
 """
     (made.camera_folder / "run").mkdir(exist_ok=True, mode=0o700)
