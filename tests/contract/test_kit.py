@@ -146,6 +146,15 @@ def test_onvif_events_reach_the_management_system(
     sink = open_sink(f"onvif:{settings}")
     with Client(rig, management_system, "subscriber", "vidik/v1/#") as system:
         system.connected()
+
+        def heard() -> bool:
+            sink.write([plate(0)])
+            return bool(system.messages)
+
+        wait_for(heard)  # the subscription stands
+        sink.write([plate(9)])
+        wait_for(lambda: b"cam-1/1/9" in system.messages[-1][1])  # all before it has come
+        system.messages.clear()
         sink.write([plate(1), Rejected("cam-1", "plate", "forged")])
         sink.write([face(2)])
         sink.write([])
