@@ -20,7 +20,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "listen": Command("edge.listen.cli", "listen", "Receive reports: verify, open, show."),
-    "provision": Command("provisioning.office.cli", "office", "The office: cameras, claims, certificates, brokers."),
+    "provision": Command("provisioning.office.cli", "office", "A deployment: cameras, claims, certificates, brokers."),
     "grant": Command("provisioning.grant_cli", "office", "Make, sign, inspect, verify and revoke grants. Offline."),
     "send": Command("provisioning.send_cli", "listen", "Hand signed grants and revocations to cameras, by the broker."),
     "card": Command("provisioning.card_cli", "office", "Check a camera's public card; make its page and its sticker."),

@@ -33,12 +33,13 @@ def run(*arguments: str) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_a_fleet_enrols_while_the_service_is_killed(tmp_path: Path) -> None:
+def test_a_fleet_enrols_while_the_service_is_killed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     office = make_office(tmp_path / "office", enrol_port=free_port())
     folder = ["--office", str(office.folder)]
     names = [f"cam-{number:04}" for number in range(FLEET)]
     (tmp_path / "cameras.csv").write_text("id,label,place\n" + "".join(f"{name},,\n" for name in names))
     server = Server(office)
+    request.addfinalizer(server.kill)  # leaves no process behind, also when the test fails
     server.start()
 
     began = time.monotonic()
