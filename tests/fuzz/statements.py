@@ -17,10 +17,11 @@ import cbor2
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge import card, config
+from edge import card, config, gaps
 from edge.audit import AuditError, chain, head, verify
 from edge.audit.head import Head
 from edge.errors import VidikError
+from edge.gaps import Gap, Place
 from edge.grant import trust
 from edge.grant.ledger import Ledger
 from edge.listen.opener import Opener, Rejected
@@ -177,6 +178,9 @@ def configured(content):
 
 
 SEGMENT = audit_log()
+GAP = Gap(
+    camera=CAMERA, id="00112233aabbccdd", reason="full", count=3, first=Place(1, 5), last=Place(1, 9), time=int(NOW)
+)  # fmt: skip
 (HOME / "desk.pub").write_bytes(generate.RECIPIENTS[0].public_key().public_bytes_raw())
 SIGNED_GRANT = generate.document.sign(make(), [generate.SIGNERS["authority"]])
 HEAD_CONTENT = cbor2.dumps({1: CAMERA, 2: 12, 3: bytes(32), 4: int(NOW * 1000)})
@@ -188,6 +192,8 @@ TARGETS = {
     "card": (lambda c: statements.check_card(c, CA.certificate), [card.sign(CARD, SIGNER)], mutated_text),
     "card, signed": (resigned_card, [msgspec.json.encode(CARD)], mutated_text),
     "status": (heard("status"), [json.dumps(STATUS).encode()], mutated_text),
+    "gap announcement": (lambda c: gaps.decode(c, CAMERA), [gaps.encode(GAP)], mutated_text),
+    "gap announcement, heard": (heard("gap"), [gaps.encode(GAP)], mutated_text),
     "document from the broker": (told, [SIGNED_GRANT], mutated),
     "trust file, TOML": (lambda c: trust.load(file(c, ".toml")), [trust_toml()], mutated_text),
     "configuration": (configured, [CONFIG.encode()], mutated_text),

@@ -93,7 +93,7 @@ def test_without_a_valid_grant_nothing_is_reported_and_the_log_says_why(case, tm
     played = play(tmp_path, short_clip, prepare)
     assert played.counted["tracks"] > 0
     assert played.reports == []
-    assert {topic.rsplit("/", 1)[-1] for topic, _ in played.payloads} <= {"status", "card", "audit"}
+    assert {topic.rsplit("/", 1)[-1] for topic, _ in played.payloads} <= {"status", "card", "audit", "health"}
     assert reason in played.log
 
 
