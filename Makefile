@@ -29,7 +29,8 @@ run: $(RUN_READY)
 test: $(TEST_READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	# most of what takes long waits for brokers and clocks, so more at a time than processors
+	$(BIN)/pytest -n 3 --dist loadfile
 
 SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
 	gstreamer1.0-plugins-ugly gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi

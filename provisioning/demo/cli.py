@@ -65,7 +65,7 @@ def default_clip(console: Console) -> Path:
         columns = (TextColumn("Rendering the default clip"), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("", total=None)
-            fresh = path.with_name(f"fresh-{path.name}")
+            fresh = path.with_name(f"fresh-{os.getpid()}-{path.name}")
 
             def progress(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)

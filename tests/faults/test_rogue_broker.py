@@ -163,7 +163,8 @@ def uplink(tmp_path: Path) -> Iterator[Uplink]:
     rig = Rig(tmp_path)
     broker = Rogue(tmp_path)
     config = rig.config(broker.port)
-    config.write_text(config.read_text() + "answer_seconds = 1\nsettle_seconds = 0\ndrain_rate = 0\n")
+    # settling: what a rogue acknowledges without having taken it must come again
+    config.write_text(config.read_text() + "answer_seconds = 1\nsettle_seconds = 3\ndrain_rate = 0\n")
     with (tmp_path / "uplink.log").open("ab") as log:
         command = [sys.executable, "-m", "tests.faults.clocked_uplink", "--config", str(config)]
         process = subprocess.Popen(command, stderr=log, env=environment() | {"LONGEST_PAUSE": "0.1"})

@@ -21,6 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge import config, seal
+from edge.behaviour import Behaviour
 from edge.grant import rotation
 from edge.grant.document import decode
 from edge.grant.gate import Terms
@@ -32,7 +33,9 @@ from edge.vision.face_threshold import match_rate, threshold
 from edge.vision.image import cv2  # the test writes a video; the product has no such function
 from edge.vision.pipeline import Pipeline
 from edge.vision.plate_reader import PlateReader
+from edge.vision.privacy import PrivacyZones
 from edge.vision.report import Gate, Seal
+from edge.vision.rules import Rules
 from edge.vision.track import Tracker
 from edge.vision.values import FaceTemplate, Frame
 from provisioning import deployment
@@ -134,7 +137,8 @@ class Seen:
         sender = type("Sent", (), {"offer": lambda self, item: sent.append(item)})()
         source = sources.open_source(str(footage), wall_start=grant.not_before + 400.0)
         self.pipeline = Pipeline(
-            source, build.look(config.Look()), build.detect(), Tracker(), build.best_shots(), keep,
+            source, PrivacyZones(()), build.look(config.Look()), build.detect(), Tracker(), Rules(Behaviour()),
+            build.best_shots(), keep,
             Gate(grant.cameras[0], grants, lambda: True, Count()),
             Seal(grant.cameras[0], 1, sealer, b"12345678", lambda: next(numbers)), sender,
         )  # fmt: skip
