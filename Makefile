@@ -26,10 +26,10 @@ help:
 run: $(RUN_READY)
 	@$(BIN)/vidik demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(CAMERA),--source "$(CAMERA)") $(if $(SOUGHT),--sought "$(SOUGHT)")
 
+# three at a time even on two processors: what takes long waits for brokers and clocks
 test: $(TEST_READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	# most of what takes long waits for brokers and clocks, so more at a time than processors
 	$(BIN)/pytest -n 3 --dist loadfile
 
 SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \

@@ -25,12 +25,15 @@ STEPS = 40
 PLAIN = Confidence((1.0, 0.0, 0.0, 0.0, 0.0), 0.3, 0.9, "")
 
 
-def reading(text: str, sure: float = 0.98, instead: dict[int, tuple[str, float]] | None = None) -> Reading:
-    """A reading of ``text``; ``instead`` gives a place another character with a probability."""
+def reading(
+    text: str, sure: float = 0.98, instead: dict[int, tuple[str, float]] | None = None, shift: int = 0
+) -> Reading:
+    """A reading of ``text`` in the middle, or ``shift`` steps right of it; ``instead`` gives a place another character
+    with a probability."""
     probs = np.full((STEPS, len(ALPHABET) + 1), 1e-5)
     probs[:, 0] = 1.0
     for i, char in enumerate(text):
-        step = 2 + i * 4
+        step = 22 - 2 * len(text) + shift + i * 4
         probs[step, 0] = 1e-5
         probs[step, 1 + ALPHABET.index(char)] = sure
         if instead and i in instead:
@@ -277,3 +280,11 @@ def test_photographed_plates_are_read(reader: PlateReader, shared: Path) -> None
         wrong += seen is not None and seen.text != row["text"] and seen.confidence >= Confidence.load().refuse_below
     assert right >= 0.95 * len(rows[::2])
     assert wrong <= 1
+
+
+@pytest.mark.parametrize(("shift", "believed"), [(0, True), (2, True), (-2, True), (-7, False), (8, False)])
+def test_a_text_at_one_side_of_the_plate_is_not_believed(shift: int, believed: bool) -> None:
+    seen = vote([reading("BG123", shift=shift)] * 2, [1.0, 1.0])
+    assert seen is not None
+    assert seen.text == "BG123"
+    assert (seen.confidence >= Confidence.load().refuse_below) is believed
