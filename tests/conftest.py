@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import cameras
 
@@ -18,6 +19,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # the same examples every time, so that a change is judged by itself; EXPLORE=1 looks for new ones
+    settings.register_profile("steady", derandomize=True)
+    if not os.environ.get("EXPLORE"):
+        settings.load_profile("steady")
     cameras.device.spec = config.getoption("--device")  # type: ignore[attr-defined]
 
 
