@@ -60,7 +60,8 @@ def main(inbox: str, log: str, boot: int, rate: float, size: int, retention: int
         for key in done:
             del waiting[key]
         time.sleep(0.01)
-    assert sender.dropped == 0
+    # while the disk is full for longer than they may exist, short-lived ones go here; the uplink announces the hole
+    assert sender.dropped <= sum(map(short_lived, range(1, seq + 1)))
     sender.close()
 
 
