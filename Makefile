@@ -76,7 +76,7 @@ test-brokers: $(TEST_READY)
 	VIDIK_TEST_BROKERS=1 $(BIN)/pytest tests/contract/test_access.py tests/contract/test_servers.py tests/faults/test_nats_cluster.py
 
 test-node: $(TEST_READY)
-	cd tests/node && npm ci --ignore-scripts --no-audit --no-fund && npm test
+	cd tests/node && npm install --no-save --ignore-scripts --no-audit --no-fund && npm test
 	$(BIN)/pytest tests/node
 
 $(RUN_READY): $(INPUTS)

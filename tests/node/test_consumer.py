@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 def test_it_verifies_opens_and_prints_each_report_once(tmp_path: Path) -> None:
     if mosquitto() is None or shutil.which("node") is None or not (HERE / "node_modules").is_dir():
         warnings.warn("the consumer in Node.js was not tested: run make test-node", stacklevel=1)
-        pytest.skip("needs Mosquitto, node, and npm ci in tests/node (make test-node)")
+        pytest.skip("needs Mosquitto, node, and npm install in tests/node (make test-node)")
     rig = Rig(tmp_path)
     (tmp_path / "recipient.raw").write_bytes(rig.recipient.private_bytes_raw())
     broker = Mosquitto(rig.broker_settings)
