@@ -213,11 +213,6 @@ def certificate_days(certificate: x509.Certificate, clock: Clock) -> Callable[[]
     return lambda: int((ends - clock.wall()) // 86400)
 
 
-def pipeline(settings: config.Vision, clock: Clock) -> Pipeline:
-    """The pipeline alone, for measurements: nobody closes its books. Raises ``VidikError``."""
-    return assemble(settings, clock).pipeline
-
-
 def look(settings: config.Look) -> Look:
     """The look scheduler for plates and faces."""
     plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)

@@ -70,7 +70,8 @@ def measure(settings: config.Vision, most: int, drawing: Path, progress: Progres
     spent = _Spent()
     interpreter = runtime.interpreters().Interpreter
     before = interpreter.invoke
-    pipeline = build.pipeline(settings, SystemClock())
+    assembly = build.assemble(settings, SystemClock())
+    pipeline = assembly.pipeline
     interpreter.invoke = spent.counted("models", before)
     sampler = flame.Sampler()
     try:
@@ -95,6 +96,7 @@ def measure(settings: config.Vision, most: int, drawing: Path, progress: Progres
         os.sched_setaffinity(0, allowed)
         pipeline.camera.close()
         pipeline.sender.close()
+        assembly.close()
     if not done:
         raise VidikError("The footage is too short to measure. Give a longer one.")
     drawing.parent.mkdir(parents=True, exist_ok=True)

@@ -84,7 +84,8 @@ def measure(settings: config.Vision, most: int, progress: Progress) -> dict[str,
     Reports are sealed and offered, and wait in memory, as they do while the uplink is away.
     """
     laps = Laps()
-    pipeline = build.pipeline(settings, SystemClock())
+    assembly = build.assemble(settings, SystemClock())
+    pipeline = assembly.pipeline
     _instrument(pipeline, laps)
     frames = iter(pipeline.camera)
     take = laps.timed("decode", lambda: next(frames, None))
@@ -102,6 +103,7 @@ def measure(settings: config.Vision, most: int, progress: Progress) -> dict[str,
     finally:
         pipeline.camera.close()
         pipeline.sender.close()
+        assembly.close()
     return {"size": f"{size[0]}x{size[1]}", "tracks": pipeline.tracker.count, **laps.figures()}
 
 
