@@ -16,13 +16,13 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    _settle(path.parent)
+    settle(path.parent)
 
 
 def make_folder(path: Path) -> None:
     """Makes the folder ``path``, for its owner only, if it is not there. Raises ``OSError``."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _settle(path.parent)
+    settle(path.parent)
 
 
 def point(link: Path, target: str) -> None:
@@ -31,7 +31,7 @@ def point(link: Path, target: str) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(link)
-    _settle(link.parent)
+    settle(link.parent)
 
 
 def erase(path: Path) -> None:
@@ -46,12 +46,12 @@ def erase(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         path.unlink()
-        _settle(path.parent)
+        settle(path.parent)
 
 
-def _settle(folder: Path) -> None:
-    """Makes renames and removals in ``folder`` lasting."""
-    handle = os.open(folder, os.O_RDONLY)
+def settle(path: Path) -> None:
+    """Has the medium take what the file ``path`` holds, or what was renamed and removed in the folder."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

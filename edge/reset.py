@@ -22,6 +22,7 @@ from edge.config import Vision
 from edge.enrol import identity
 from edge.enrol.identity import CONFIG, IDENTITY
 from edge.errors import VidikError
+from edge.secrecy import dump_no_core
 from edge.signing import KeySigner
 
 _BEGUN = "reset.begun"
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--head", type=Path, required=True, help="where the audit log's last signed head goes")
     parser.add_argument("--yes", action="store_true", required=True, help="wipe identity, grants, spool and audit log")
     given = parser.parse_args(arguments)
+    dump_no_core()
     try:
         reset(given.folder, given.head)
     except VidikError as error:

@@ -23,6 +23,7 @@ from edge.enrol import client, procedure
 from edge.enrol.claim import Claim
 from edge.enrol.errors import TryLater
 from edge.errors import VidikError
+from edge.secrecy import dump_no_core
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts
 Result = TypeVar("Result")
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     first.add_argument("--source", default="/dev/video0", help="the camera device, for a new configuration")
     commands.add_parser("renew", help="renew certificates that are due")
     given = parser.parse_args(arguments)
+    dump_no_core()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s enrol %(message)s")
     try:
         if given.command == "enrol":

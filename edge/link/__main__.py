@@ -18,6 +18,7 @@ from types import FrameType
 
 from edge import config
 from edge.errors import VidikError
+from edge.secrecy import dump_no_core
 
 _LAUNCH = "gst-launch-1.0"
 _PACKAGES = "gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
@@ -113,6 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="edge.link", description="Brings a network camera's video to vision.")
     parser.add_argument("--config", type=Path, required=True, help="the camera's configuration, with a table [link]")
     path: Path = parser.parse_args(arguments).config
+    dump_no_core()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s link %(message)s")
     stopping = False
 

@@ -16,6 +16,7 @@ from edge import config
 from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
+from edge.secrecy import dump_no_core
 from edge.uplink.deliver import Deliver
 from edge.uplink.documents import Documents
 from edge.uplink.downlink import Downlink, Inlet
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="edge.uplink", description="Delivers sealed reports to the broker.")
     parser.add_argument("--config", type=Path, required=True, help="the camera's configuration, with a table [uplink]")
     path: Path = parser.parse_args(arguments).config
+    dump_no_core()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s uplink %(message)s")
     try:
         run(config.load(path, config.Uplink))

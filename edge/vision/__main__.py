@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import resource
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from edge import config, systemd
 from edge.clock import SystemClock
 from edge.errors import VidikError
+from edge.secrecy import dump_no_core
 from edge.vision import build, health
 from edge.vision.pipeline import Pipeline
 
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, help="the camera's TOML file")
     given = parser.parse_args()
     systemd.log_to_journal("vidik-vision")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not put pixels on the disk
+    dump_no_core()
     try:
         assembly = build.assemble(config.load(given.config, config.Vision), SystemClock(), given.config)
         assembly.health.start()

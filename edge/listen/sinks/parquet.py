@@ -7,7 +7,6 @@ is left out. Ask for large batches (a minute's worth), or there will be many sma
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edge import durable
 from edge.gaps import Gap
 from edge.listen.client import Connection
 from edge.listen.opener import Finding, Opened
@@ -101,18 +101,10 @@ class Parquet:
         path = folder / f"{secrets.token_hex(8)}.parquet"
         fresh = path.with_suffix(".new")
         pq.write_table(table, fresh, compression="zstd")
-        _settle(fresh)
+        durable.settle(fresh)
         fresh.replace(path)
-        _settle(folder)
-        _settle(folder.parent)
-
-
-def _settle(file: Path) -> None:
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        durable.settle(folder)
+        durable.settle(folder.parent)
 
 
 def _day(taken: datetime) -> str:

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -56,8 +55,8 @@ class GstCamera:
         if program is None:
             raise CameraLost(f"{LAUNCH} is not installed, which {self.name} needs: apt install gstreamer1.0-tools.")
         self._form = None
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process that writes it
-        # GStreamer's words about its elements; it never writes pictures there
+        # GStreamer's words about its elements, in memory: a pipeline may be written so that pictures end up there
+        self._complaints = os.fdopen(os.memfd_create("complaints"), "w+b")
         with self._input() as given:
             reading, writing = os.pipe()  # not its standard output: gst-launch talks there
             self._pictures = io.FileIO(reading)
