@@ -21,8 +21,8 @@ from tests.rig import Rig, end, environment, wait_for
 from tests.unit.fake_broker import ACCEPT_5, PUBLISH, FakeBroker, Session, puback
 
 REPORTS = 20
-GROWTH = 16 << 20  # bytes that the process may take beyond what it has when it is connected to a good broker
-FLOOD = 48 << 20  # bytes that a rogue sends at most: three times of what may stick
+GROWTH = 24 << 20  # bytes that the process may take beyond what it has when it is connected to a good broker
+FLOOD = 72 << 20  # bytes that a rogue sends at most: three times of what may stick
 
 
 def good(session: Session, taken: set[bytes]) -> None:
