@@ -122,8 +122,9 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``grants`` is where people put documents by hand, ``incoming`` where the uplink does; ``state`` keeps what must
     survive a restart: start counter, newest time, record of grants, audit log; ``notices`` is where the signed public
-    card and the head of the audit log are put for the uplink (by default: in ``state``). ``privacy`` are polygons,
-    in fractions of the frame, that no model may see.
+    card and the head of the audit log are put for the uplink (by default: in ``state``). ``events`` is the postbox in
+    which other processes leave events for the audit log. ``privacy`` are polygons, in fractions of the frame, that no
+    model may see.
     """
 
     camera: CameraId
@@ -136,6 +137,7 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signing_key: Path
     signing_certificate: Path
     notices: Path | None = None
+    events: Path | None = None
     pace: bool = False
     look: Look = Look()
     privacy: Annotated[tuple[Polygon, ...], Meta(max_length=32)] = ()

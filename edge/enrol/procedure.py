@@ -197,6 +197,7 @@ grants = "grants"
 incoming = "run/incoming"
 state = "state"
 notices = "run/notices"
+events = "events"
 signing_key = "{held}/signing.key"
 signing_certificate = "{held}/signing.pem"
 
