@@ -114,7 +114,7 @@ def floor(name):
     if parts[:1] != ["edge"] or len(parts) < 2:
         return None
     floors = {
-        "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "enrol": 3, "reset": 3, "trial": 3,
+        "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "enrol": 3, "reset": 3, "trial": 3, "update": 3,
         "grant": 2, "seal": 1, "records": 1, "trial_form": 1, "mqtt": 1,
     }  # fmt: skip
     return floors.get(parts[1], 0)
