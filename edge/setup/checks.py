@@ -22,12 +22,12 @@ from edge.aiming import Measures
 from edge.enrol import check, identity
 from edge.enrol.identity import CA, CONFIG, CONNECTION, IDENTITY, SIGNING
 from edge.errors import VidikError
-from edge.setup.trial import Progress, Stage, Trial
+from edge.setup.trial import Trial
+from edge.trial import TrialState
 
 _CONNECT = 5.0  # seconds for the broker to answer
 _REFUSAL = 0.7  # seconds in which a broker that does not know a certificate says so, under TLS 1.3
 _SPARE = 64 << 20  # bytes of the data partition that are not for reports
-_LATE = 30.0  # seconds after which a test report should be confirmed
 NAMES = ("clock", "uplink", "broker", "certificate", "disk", "accelerator", "models", "trial")
 
 
@@ -65,7 +65,7 @@ class Checks:
         return [*results, self._trial(broker.state == "ok")]
 
     def send_again(self) -> None:
-        """Sends another test report. Raises ``VidikError``."""
+        """Sends another test report."""
         self.trial.send()
         self._sent = True
 
@@ -134,14 +134,11 @@ class Checks:
         return Result("disk", "ok", "disk_ok", facts) if free >= need else Result("disk", "bad", "disk_bad", facts)
 
     def _trial(self, way_is_free: bool) -> Result:
-        if not way_is_free and not self._sent:
-            return Result("trial", "wait", "trial_none")
-        try:
-            if not self._sent:
-                self.send_again()
-            return trial(self.trial.state())
-        except VidikError as error:
-            return Result("trial", "bad", "trial_bad", {"cause": _cause(error)})
+        if not self._sent:
+            if not way_is_free:
+                return Result("trial", "wait", "trial_none")
+            self.send_again()
+        return trial(self.trial.state())
 
 
 def accelerator(measures: Measures) -> Result:
@@ -162,17 +159,15 @@ def models(measures: Measures) -> Result:
     return Result("models", "wait", "models_wait")
 
 
-def trial(progress: Progress) -> Result:
+def trial(found: TrialState) -> Result:
     """How far the test report has got."""
-    match progress.stage:
-        case Stage.CONFIRMED:
-            return Result("trial", "ok", "trial_ok")
-        case Stage.FAILED:
-            return Result("trial", "bad", "trial_bad", {"cause": progress.cause})
-        case Stage.SENT if progress.seconds > _LATE:
-            return Result("trial", "bad", "trial_late", {"seconds": round(progress.seconds)})
-        case Stage.SENT:
-            return Result("trial", "wait", "trial_wait")
+    match found.state:
+        case "confirmed":
+            return Result("trial", "ok", "trial_ok", {"names": ", ".join(found.confirmed)})
+        case "failed":
+            return Result("trial", "bad", "trial_bad", {"cause": found.says})
+        case "waiting":
+            return Result("trial", "wait", "trial_wait", {"names": ", ".join(found.missing)})
     return Result("trial", "wait", "trial_none")
 
 

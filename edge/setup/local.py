@@ -13,6 +13,8 @@ import ifaddr
 
 from edge.errors import VidikError
 
+_LOOPBACK = "lo"
+
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
@@ -33,21 +35,26 @@ class Place:
         return str(self.interface.ip)
 
 
-def on(name: str) -> list[Place]:
-    """The addresses of the network interface ``name`` that are local by their kind. Raises ``NotLocal``."""
-    adapters = [adapter for adapter in ifaddr.get_adapters() if adapter.name == name]
-    if not adapters:
-        raise NotLocal(f"There is no network interface {name}. Name the one for setup with --interface.")
+def on(wanted: Sequence[str] | None) -> list[Place]:
+    """The addresses, local by their kind, of the network interfaces ``wanted``; by default of all but the loopback.
+
+    Raises ``NotLocal``.
+    """
+    adapters = {adapter.name: adapter for adapter in ifaddr.get_adapters()}
+    chosen = [name for name in adapters if name != _LOOPBACK] if wanted is None else wanted
+    missing = [name for name in chosen if name not in adapters]
+    if missing:
+        raise NotLocal(f"There is no network interface {missing[0]}. Name the one for setup with --interface.")
     found = []
-    for address in adapters[0].ips:
+    for address in (address for name in chosen for address in adapters[name].ips):
         plain, scope = (address.ip, 0) if isinstance(address.ip, str) else (address.ip[0], address.ip[2])
         interface = ipaddress.ip_interface(f"{plain}/{address.network_prefix}")
         if is_local(interface.ip):
             found.append(Place(interface, scope if interface.ip.is_link_local else 0))
     if not found:
         raise NotLocal(
-            f"The network interface {name} has no private or link-local address, so the page is not served there. "
-            "Connect a cable or the camera's own access point, and begin again."
+            f"No network interface ({', '.join(chosen) or 'none'}) has a private or link-local address, so the page is "
+            "served nowhere. Connect a cable, and begin again."
         )
     return found
 

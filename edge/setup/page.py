@@ -161,10 +161,7 @@ class _Page:
         return JSONResponse(found)
 
     async def again(self, _: Request, __: Form) -> Response:
-        try:
-            await run_in_threadpool(self.steps.checks.send_again)
-        except VidikError as error:
-            _log.warning("trial: %s", error)  # the check says so too
+        await run_in_threadpool(self.steps.send_again)
         return RedirectResponse("/checks", 303)
 
     async def seal(self, request: Request, _: Form) -> Response:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvicorn
 
+from edge.setup.code import CodeError
 from edge.setup.guard import App
 from edge.setup.local import NotLocal, Place
 
@@ -27,41 +28,49 @@ _LOOK = 0.25
 class Running:
     """One page being served. ``left``: seconds until it ends by itself."""
 
-    def __init__(self, app: App, certificate: Path, key: Path, left: Callable[[], float]) -> None:
-        config = uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
-            server_header=False, limit_concurrency=_CONNECTIONS, timeout_keep_alive=_IDLE_SECONDS,
-            timeout_graceful_shutdown=2, h11_max_incomplete_event_size=_LARGEST_HEAD, ssl_certfile=certificate,
-            ssl_keyfile=key,
-        )  # fmt: skip
-        config.load()
-        assert config.ssl is not None
-        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server = uvicorn.Server(config)
-        self._left = left
+    def __init__(self, certificate: Path, key: Path, left: Callable[[], float]) -> None:
+        self._certificate, self._key, self._left = certificate, key, left
         self._ends = float("inf")
 
     def finish(self) -> None:
         """The camera is sealed: ends once the last page was drawn."""
         self._ends = time.monotonic() + _LAST_PAGE
 
-    def run(self, sockets: Sequence[socket.socket]) -> None:
-        """Serves on ``sockets``, and closes them, when this is over or SIGTERM comes."""
+    def run(self, app: App, sockets: Sequence[socket.socket]) -> None:
+        """Serves ``app`` on ``sockets``, and closes them when this is over or SIGTERM comes."""
+        server = uvicorn.Server(self._config(app))
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(done,), name="keeper", daemon=True)
-        keeper.start()
+        threading.Thread(target=self._keep, args=(server, done), name="keeper", daemon=True).start()
         try:
-            self._server.run(sockets=list(sockets))
+            server.run(sockets=list(sockets))
         finally:
             done.set()
             for listening in sockets:
                 listening.close()
 
-    def _keep(self, done: threading.Event) -> None:
+    def _config(self, app: App) -> uvicorn.Config:
+        config = uvicorn.Config(
+            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
+            server_header=False, limit_concurrency=_CONNECTIONS, timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=2, h11_max_incomplete_event_size=_LARGEST_HEAD, ssl_certfile=self._certificate,
+            ssl_keyfile=self._key,
+        )  # fmt: skip
+        try:
+            config.load()
+        except OSError as error:
+            raise CodeError(
+                f"The page's certificate {self._certificate} cannot be used: {error}. Make a new label: "
+                "python -m edge.setup --label"
+            ) from error
+        assert config.ssl is not None
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        return config
+
+    def _keep(self, server: uvicorn.Server, done: threading.Event) -> None:
         while not done.wait(_LOOK):
             sealed = self._ends != float("inf")
             if time.monotonic() > self._ends or (not sealed and self._left() <= 0.0):
-                self._server.should_exit = True
+                server.should_exit = True
                 return
 
 

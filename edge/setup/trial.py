@@ -1,32 +1,17 @@
-"""The test report, as the page's checks see it: sent through the real uplink, confirmed by a subscriber."""
+"""The test report, as the page's checks see it: ``edge.trial.Trial``, or what stands in for it."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-
-class Stage(StrEnum):
-    """How far a test report has got."""
-
-    NONE = "none"  # nothing was sent
-    SENT = "sent"
-    CONFIRMED = "confirmed"
-    FAILED = "failed"
-
-
-class Progress(NamedTuple):
-    """``seconds`` since it was sent; ``cause`` of a failure."""
-
-    stage: Stage
-    seconds: float = 0.0
-    cause: str = ""
+from edge.trial import TrialState
 
 
 class Trial(Protocol):
-    """One camera's test report. Both methods may block for a moment, and raise ``VidikError``."""
+    """One camera's test report. Failures are a state, not an error."""
 
     def send(self) -> None:
         """Sends one, in place of any before."""
 
-    def state(self) -> Progress: ...
+    def state(self) -> TrialState:
+        """What is known of it now."""

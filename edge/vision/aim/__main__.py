@@ -2,7 +2,7 @@
 
 ::
 
-    python -m edge.vision.aim --folder /data/camera --socket /run/vidik/aim [--source /dev/video0]
+    python -m edge.vision.aim --folder /data/camera [--socket FILE] [--source /dev/video0]
 
 ``--source`` is the camera before there is a configuration; afterwards the configuration's counts.
 """
@@ -30,7 +30,7 @@ from edge.vision.plate_detector import PlateDetector
 from edge.vision.runtime import ModelError, manifest, models_dir
 from edge.vision.values import Kind
 
-CONFIG, SEALED = "camera.toml", "sealed"  # in a camera's folder
+CONFIG, SEALED, SOCKET = "camera.toml", "sealed", "run/aim/socket"  # in a camera's folder
 _log = logging.getLogger("vidik.aim")
 
 
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs until the camera is sealed, setup mode is over, or SIGTERM. Returns 0, or 2 after an error to mend."""
     parser = argparse.ArgumentParser(prog="python -m edge.vision.aim", description="Setup mode's camera.")
     parser.add_argument("--folder", type=Path, required=True, help="the camera's folder")
-    parser.add_argument("--socket", type=Path, required=True, help="where the setup page asks")
+    parser.add_argument("--socket", type=Path, help=f"where the setup page asks; default: {SOCKET} in the folder")
     parser.add_argument("--source", default="/dev/video0", help="the camera before there is a configuration")
     given = parser.parse_args(arguments)
     dump_no_core()
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("This camera is sealed: setup mode is over.", file=sys.stderr)
         return 0
     try:
-        return _serve(given.folder, given.socket, Settings(given.folder, given.source))
+        return _serve(given.folder, given.socket or given.folder / SOCKET, Settings(given.folder, given.source))
     except VidikError as error:
         print(error, file=sys.stderr)
         return 2
