@@ -22,13 +22,14 @@ from edge.vision.nms import merge
 from edge.vision.privacy import PrivacyZones
 from edge.vision.values import Detection, Frame, Kind, Masked, Region
 
-FAINT = {Kind.PLATE: 0.05, Kind.FACE: 0.2}
+FAINT = {Kind.PLATE: 0.05, Kind.FACE: 0.25}
 """Least scores of what is blanked: much lower than a report's (0.35 and 0.5). Lower ones blank the street itself."""
 
 WIDEST = 640
 """Width of the picture shown, in pixels, at most; never more than half the frame's."""
 
-_TILES = {Kind.PLATE: (960, 552), Kind.FACE: (432, 432)}  # the detectors' own, as when the camera works
+# as when the camera works, and faces in smaller ones too: what one misses of a face of 64 pixels the other finds
+_TILES = {Kind.PLATE: ((960, 552),), Kind.FACE: ((432, 432), (300, 300))}
 _OVERLAP = 0.25
 _MARGIN = {Kind.PLATE: (0.3, 0.6), Kind.FACE: (0.35, 0.45)}  # shares of the box added on each side, across and down
 _LEAST_MARGIN = 6.0  # pixels
@@ -84,10 +85,10 @@ def mask(frame: Frame, blank: Sequence[Corners], privacy: Sequence[Sequence[Poin
 
 
 def regions(kind: Kind, width: int, height: int) -> list[Region]:
-    """Where to look for ``kind``: the whole frame, and every tile of it."""
-    grid = Grid(*_TILES[kind], _OVERLAP, coarse_share=1.0, smallest=1.0)
-    whole = Region(0, 0, width, height)
-    return [whole, *(tile for tile in grid.tiles(width, height) if tile != whole)]
+    """Where to look for ``kind``: the whole frame, and every tile of it, each once."""
+    grids = [Grid(*size, _OVERLAP, coarse_share=1.0, smallest=1.0) for size in _TILES[kind]]
+    tiles = [tile for grid in grids for tile in grid.tiles(width, height)]
+    return list(dict.fromkeys([Region(0, 0, width, height), *tiles]))
 
 
 def corners(detection: Detection) -> Corners:
