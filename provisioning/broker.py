@@ -11,7 +11,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Protocol
 
 from edge.errors import VidikError
 from provisioning import pki
+from provisioning.ports import free_port, serves
 
 CAMERA_WRITES = ("plate", "face", "trial", "status", "card", "audit", "gap", "health")
 CAMERA_READS = ("grant", "config", "confirm", "signal/+")
@@ -132,14 +132,15 @@ class ChildBroker:
         log = self._settings.folder / "broker.log"
         with log.open("ab") as output:
             # a session of its own: Ctrl-C at the terminal is for whoever supervises us, who stops us last
+            # and its own folder, for whatever it writes where it stands
             self._process = subprocess.Popen(
-                command, cwd=_PROJECT, stdout=output, stderr=output, start_new_session=True, env=self._environment()
-            )
+                command, cwd=self._settings.folder, stdout=output, stderr=output, start_new_session=True,
+                env=self._environment(),
+            )  # fmt: skip
         until = time.monotonic() + self.start_seconds
         while time.monotonic() < until and self._process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
+            if serves(self._process.pid, self._port):  # and not another program, which was quicker
+                return
             time.sleep(0.05)
         self.kill()
         raise BrokerError(f"The broker does not start on port {self._port}. Its log says why: {log}")
@@ -177,6 +178,9 @@ class Embedded(ChildBroker):
     """amqtt in a process of its own: MQTT 3.1.1 only, nothing kept over a restart. For trying things out."""
 
     mqtt5 = False
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ, PYTHONPATH=os.pathsep.join([str(_PROJECT), os.environ.get("PYTHONPATH", "")]))
 
     def _prepare(self) -> list[str]:
         settings = self._settings
@@ -235,11 +239,3 @@ def access_rules(subscribers: Sequence[str], offices: Sequence[str] = ()) -> str
     for name in offices:
         lines += ["", f"user {name}", "topic write vidik/v1/+/grant"]
     return "\n".join(lines) + "\n"
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

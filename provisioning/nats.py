@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from provisioning import pki
-from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings, free_port
+from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings
+from provisioning.ports import free_port
 
 NODES = 3
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from provisioning import pki
-from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings, free_port
+from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings
+from provisioning.ports import free_port
 
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper beside it insists on its own user
 _NOTHING = "^$"
