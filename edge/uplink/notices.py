@@ -13,6 +13,7 @@ CHANNELS = {
     "card.json": ("card", "application/jose+json"),
     "audit.cose": ("audit", "application/cose"),
     "health.json": ("health", "application/json"),  # not signed: for those who maintain the camera, proof of nothing
+    "update.json": ("update", "application/json"),  # nor is this
 }
 
 
