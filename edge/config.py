@@ -37,7 +37,8 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
     where documents from the broker go, for vision to verify; ``signals`` the folder where the states of signals from
-    the broker go, for vision's rules (docs/rules.md).
+    the broker go, for vision's rules (docs/rules.md). On ``metrics_port`` of the loopback interface the camera's
+    figures are served for Prometheus.
     """
 
     camera: CameraId
@@ -60,6 +61,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     answer_seconds: Annotated[float, Meta(ge=1.0, le=600.0)] = 30.0
     drain_rate: Annotated[float, Meta(ge=0.0, le=100_000.0)] = 50.0
     commit_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
+    metrics_port: Port | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

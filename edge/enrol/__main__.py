@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from edge import systemd
 from edge.enrol import claim as claims
 from edge.enrol import client, procedure
 from edge.enrol.claim import Claim
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("renew", help="renew certificates that are due")
     given = parser.parse_args(arguments)
     dump_no_core()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s enrol %(message)s")
+    systemd.log_to_journal("vidik-enrol")
     try:
         if given.command == "enrol":
             claim = _claim(given.claim)

@@ -75,6 +75,7 @@ def users(folder, library):
         ("tflite_runtime", {"edge/vision/runtime.py"}),
         ("picamera2", {"edge/vision/sources/picamera.py"}),
         ("paho", {"edge/mqtt.py"}),
+        ("prometheus_client", {"edge/uplink/metrics.py"}),
         ("psycopg", {"edge/listen/sinks/postgresql.py"}),
         ("pyarrow", {"edge/listen/sinks/parquet.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
