@@ -19,6 +19,7 @@ from edge.errors import VidikError
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
 Milliseconds = Annotated[float, Meta(gt=0.0, le=10_000.0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+CONFIRMATIONS = "confirm"  # the folder in ``incoming`` for confirmations of test reports, which cannot fill that up
 
 
 class ConfigError(VidikError):
