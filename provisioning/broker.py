@@ -24,7 +24,7 @@ from typing import Protocol
 from edge.errors import VidikError
 from provisioning import pki
 
-CAMERA_WRITES = ("plate", "face", "trial", "status", "card", "audit", "gap", "health")
+CAMERA_WRITES = ("plate", "face", "trial", "status", "card", "audit", "gap", "health", "update")
 CAMERA_READS = ("grant", "config", "confirm", "signal/+")
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+import secrets
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge import config
+from edge import config, durable
 from edge.audit import postbox
 from edge.enrol.errors import TryLater
 from edge.errors import VidikError
@@ -28,7 +29,7 @@ from edge.update.state import Store
 from edge.update.unit import BusyError, End, Unit
 
 FOLDER, EVENTS = "update", "events"  # beside the configuration
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT = "update.boot"  # in the folder of notices, which is in memory
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 120.0  # seconds between attempts
 _CODES = {End.DONE: 0, End.REFUSED: 4, End.FAILED: 5, End.REBOOT: 10}
 _log = logging.getLogger("vidik.update")
@@ -81,14 +82,22 @@ def _unit(given: argparse.Namespace) -> Unit:
     def note(state: str, version: str, reason: str) -> object:
         return postbox.post(events, "update", state=state, software=version, reason=reason)
 
-    try:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise VidikError(f"The boot id cannot be read: {error}. Is /proc mounted?") from error
+    notices = config.notices_of(given.config)
     return Unit(
         store=Store(folder / FOLDER), image=image.load(given.image), installer=rauc.Rauc(given.system),
-        notices=config.notices_of(given.config), note=note, boot=boot, now=time.time,
+        notices=notices, note=note, boot=_boot(notices), now=time.time,
     )  # fmt: skip
+
+
+def _boot(notices: Path) -> str:
+    """An id that is a new one after every start. The kernel has one too, which a locked down service does not see."""
+    path = notices / _BOOT
+    try:
+        if not path.exists():
+            durable.write(path, secrets.token_hex(16).encode(), mode=0o644)
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise VidikError(f"{path} cannot be used: {error}. May this user write to the folder of notices?") from error
 
 
 def _work(unit: Unit, given: argparse.Namespace) -> End:
@@ -96,7 +105,15 @@ def _work(unit: Unit, given: argparse.Namespace) -> End:
         return _patiently(lambda: procedure.pull(unit, lambda: office.connect(given.config)), given.patience)
     if given.command == "stick":
         return procedure.stick(unit, given.place, given.again)
-    return health.check(unit, lambda: signs.read(unit.notices, time.time()), given.deadline)
+    return health.check(unit, lambda: _signs(unit, given.config), given.deadline)
+
+
+def _signs(unit: Unit, configuration: Path) -> list[str]:
+    try:
+        uplink = config.load(configuration, config.Uplink).stated
+    except VidikError as error:  # an image that cannot read the camera's configuration has not proved itself
+        return [str(error)]
+    return signs.read(unit.notices, uplink, time.time())
 
 
 def _patiently(attempt: Callable[[], End], seconds: float) -> End:

@@ -1,6 +1,7 @@
 """The signs of life that a new image has to show: what vision and the uplink state of themselves.
 
-Both write a small file into the folder of notices, which is in memory, so that what stands there is of this start.
+Both keep a small file in memory, so that what stands there is of this start. Vision describes no frame before every
+model that it uses has passed its self-test (edge/vision/selftest.py), so frames are the sign for that too.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ _LARGEST = 64 << 10  # bytes
 _OLD = 90.0  # seconds after which what a process states of itself does not count
 
 
-def read(notices: Path, now: float) -> list[str]:
-    """What the camera that states itself in ``notices`` lacks at the time ``now`` (seconds since the epoch)."""
-    return missing(_stated(notices / HEALTH), _stated(notices / UPLINK), now)
+def read(notices: Path, uplink: Path | None, now: float) -> list[str]:
+    """What the camera lacks whose vision states itself in the folder ``notices``, and whose uplink in the folder
+    ``uplink``, at the time ``now`` (seconds since the epoch)."""
+    return missing(_stated(notices / HEALTH), _stated(uplink / UPLINK) if uplink is not None else {}, now)
 
 
 def missing(health: Mapping[str, Any], uplink: Mapping[str, Any], now: float) -> list[str]:
@@ -31,8 +33,6 @@ def missing(health: Mapping[str, Any], uplink: Mapping[str, Any], now: float) ->
             found.append("vision has described no frame")
         if health.get("state") == "failing":
             found.append(f"vision is failing{_causes(health)}")
-        if health.get("selftest", "passed") != "passed":
-            found.append("the self-test of the models failed")
     if not _is_fresh(uplink, now):
         found.append("the uplink states nothing of itself")
     elif uplink.get("connected") is not True:
