@@ -1,13 +1,15 @@
-"""What tests of updates share: keys and bundles made by the real RAUC, a unit with two slots, an office without a network."""
+"""What tests of updates share: keys and bundles made by the real RAUC, a unit with two slots, an office on paper."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.audit import postbox
@@ -63,12 +65,12 @@ class Workshop:
             self._built[wanted] = out
         return self._built[wanted]
 
-    def system(self, channel: Channel, **slots: Path) -> Path:
+    def system(self, channel: Channel) -> Path:
         """RAUC's configuration of an image of ``channel``, in a folder of its own."""
-        folder = self.folder / f"system-{channel}-{len(slots)}"
+        folder = self.folder / f"system-{channel}"
         folder.mkdir(exist_ok=True)
         authorities = ("release",) if channel == "release" else ("release", "development")
-        keyring = b"".join((self.keys[one] / "ca.pem").read_bytes() for one in authorities)  # type: ignore[index]
+        keyring = b"".join((self.folder / one / "ca.pem").read_bytes() for one in authorities)
         (folder / "keyring.pem").write_bytes(keyring)
         (folder / "system.conf").write_text(
             f"[system]\ncompatible={BOARD}\nbootloader=noop\n\n[keyring]\npath=keyring.pem\n\n"
@@ -81,14 +83,17 @@ def _make_root(path: Path) -> None:
     """A root file system with 200 KB that do not shrink."""
     with path.open("wb") as file:
         file.write(bytes(range(256)) * 16)
-        for number in range(100):
-            file.write(number.to_bytes(4, "big") * 8 + Path("/dev/urandom").open("rb").read(2016))  # noqa: SIM115
+        for _ in range(100):
+            file.write(os.urandom(2048))
         file.truncate(-(-file.tell() // 4096) * 4096)
 
 
 class Machine(Rauc):
-    """A unit with the slots ``rootfs.0`` and ``rootfs.1`` under a boot loader like our GRUB: it starts the first slot in
-    its order that counts as good and was not tried before. Bundles are verified by the real RAUC, unless ``trusting``."""
+    """A unit with the slots ``rootfs.0`` and ``rootfs.1`` under a boot loader as GRUB is set up with RAUC: it starts
+    the first slot in its order that counts as good and was not tried before.
+
+    Bundles are verified by the real RAUC, unless the machine is ``trusting``.
+    """
 
     def __init__(self, system: Path, trusting: bool = False) -> None:
         super().__init__(system)
@@ -217,14 +222,10 @@ class Camera:
     @property
     def said(self) -> Said:
         """What stands in public."""
-        import msgspec
-
         return msgspec.json.decode((self.folder / "notices" / FILE).read_bytes(), type=Said)
 
     def audit(self) -> list[tuple[str, str, str]]:
         """State, version and reason of every event in the postbox, in order."""
-        import msgspec
-
         posts = [
             msgspec.json.decode(path.read_bytes(), type=postbox.Post)
             for path in sorted((self.folder / "events").glob("*.event"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,9 @@ def _opened(message: bytes) -> tuple[bytes, x509.Certificate]:
         _, signed = _split(signed, 0x02)
         _, signed = _split(signed, 0x31)
         content = _inside(_inside(_after(_inside(signed, 0x30), _OF_DATA), 0xA0), 0x04)
-        certificates = pkcs7.load_der_pkcs7_certificates(message)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # the library takes more than DER, and warns of it
+            certificates = pkcs7.load_der_pkcs7_certificates(message)
     except Exception as error:  # damaged content makes the library raise errors of many types
         raise BundleError("its signature is damaged, or of an unknown form") from error
     if len(certificates) != 1:
