@@ -84,7 +84,7 @@ $(RUN_READY): $(INPUTS)
 	@touch $@
 
 # Debian's packages that the tests of make test work with
-TEST_PACKAGES := mosquitto postgresql
+TEST_PACKAGES := rauc squashfs-tools dbus-daemon mosquitto postgresql
 
 $(TEST_READY): $(INPUTS) scripts/test-packages
 	@scripts/test-packages $(TEST_PACKAGES)

@@ -38,8 +38,9 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
     where documents from the broker go, for vision to verify; ``signals`` the folder where the states of signals from
-    the broker go, for vision's rules (docs/rules.md). On ``metrics_port`` of the loopback interface the camera's
-    figures are served for Prometheus.
+    the broker go, for vision's rules (docs/rules.md); ``stated`` the folder where the uplink says whether it is
+    connected, by which a new image is judged (docs/updates.md). On ``metrics_port`` of the loopback interface the
+    camera's figures are served for Prometheus.
     """
 
     camera: CameraId
@@ -55,6 +56,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     incoming: Path | None = None
     signals: Path | None = None
+    stated: Path | None = None
     fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60
     wait_for_subscribers: bool = True

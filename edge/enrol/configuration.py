@@ -74,6 +74,7 @@ def text(camera: str, host: str, port: int, source: str, said: Overlay | None = 
             "certificate": f"{held}/connection.pem", "key": f"{held}/connection.key",
             "signing_certificate": f"{held}/signing.pem", "inbox": "run/inbox", "spool": "spool/spool.sqlite",
             "notices": "run/notices", "incoming": "run/incoming", "signals": "run/signals",
+            "stated": "run/uplink",
         },
     }  # fmt: skip
     if link:

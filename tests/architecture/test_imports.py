@@ -96,7 +96,7 @@ def test_each_heavy_library_has_one_home(library, home):
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("starlette", {"provisioning/office/service.py"}),
+        ("starlette", {"provisioning/office/service.py", "provisioning/office/updates.py"}),
         ("uvicorn", {"provisioning/office/serve.py"}),
         ("sqlite3", {"provisioning/office/inventory.py"}),
     ],
