@@ -37,7 +37,7 @@ SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-goo
 	gstreamer1.0-plugins-ugly gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi
 
 test-sources: $(TEST_READY)
-	$(if $(filter 0,$(shell id -u)),,sudo -n) apt-get install -y -q --no-install-recommends $(SERVERS)
+	scripts/test-packages $(SERVERS)
 	$(BIN)/pytest tests/contract/test_source_contract.py $(if $(DEVICE),--device "$(DEVICE)")
 
 test-picamera:
@@ -90,7 +90,11 @@ $(RUN_READY): $(INPUTS)
 	@scripts/setup demo
 	@touch $@
 
-$(TEST_READY): $(INPUTS)
+# Debian's packages that the tests of make test work with
+TEST_PACKAGES := mosquitto postgresql
+
+$(TEST_READY): $(INPUTS) scripts/test-packages
+	@scripts/test-packages $(TEST_PACKAGES)
 	@scripts/setup dev
 	@touch $@ $(RUN_READY)
 

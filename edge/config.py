@@ -19,6 +19,7 @@ from edge.errors import VidikError
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
 Milliseconds = Annotated[float, Meta(gt=0.0, le=10_000.0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+CONFIRMATIONS = "confirm"  # the folder in ``incoming`` for confirmations of test reports, which cannot fill that up
 
 
 class ConfigError(VidikError):
@@ -122,8 +123,9 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``grants`` is where people put documents by hand, ``incoming`` where the uplink does; ``state`` keeps what must
     survive a restart: start counter, newest time, record of grants, audit log; ``notices`` is where the signed public
-    card and the head of the audit log are put for the uplink (by default: in ``state``). ``privacy`` are polygons,
-    in fractions of the frame, that no model may see.
+    card and the head of the audit log are put for the uplink (by default: in ``state``). ``events`` is the postbox in
+    which other processes leave events for the audit log. ``privacy`` are polygons, in fractions of the frame, that no
+    model may see.
     """
 
     camera: CameraId
@@ -136,6 +138,7 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signing_key: Path
     signing_certificate: Path
     notices: Path | None = None
+    events: Path | None = None
     pace: bool = False
     look: Look = Look()
     privacy: Annotated[tuple[Polygon, ...], Meta(max_length=32)] = ()

@@ -2,7 +2,7 @@
 
 Both demand a client certificate of the deployment's CA and take its common name as the user. A camera may
 write only its own reports and statements and read only what is meant for it; subscribers read everything and
-write nothing.
+write nothing but confirmations of test reports.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Protocol
 from edge.errors import VidikError
 from provisioning import pki
 
-CAMERA_WRITES = ("plate", "face", "status", "card", "audit", "gap", "health")
-CAMERA_READS = ("grant", "config", "signal/+")
+CAMERA_WRITES = ("plate", "face", "trial", "status", "card", "audit", "gap", "health")
+CAMERA_READS = ("grant", "config", "confirm", "signal/+")
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
 
 
@@ -231,7 +231,7 @@ def access_rules(subscribers: Sequence[str], offices: Sequence[str] = ()) -> str
     lines = [f"pattern write vidik/v1/%u/{channel}" for channel in CAMERA_WRITES]
     lines += [f"pattern read vidik/v1/%u/{channel}" for channel in CAMERA_READS]
     for name in subscribers:
-        lines += ["", f"user {name}", "topic read vidik/v1/+/#"]
+        lines += ["", f"user {name}", "topic read vidik/v1/+/#", "topic write vidik/v1/+/confirm"]
     for name in offices:
         lines += ["", f"user {name}", "topic write vidik/v1/+/grant"]
     return "\n".join(lines) + "\n"

@@ -63,11 +63,15 @@ class Access(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
 
     def _may(self, user: str | None, topic: str, action: Action | None) -> bool:
         if user in self.config.subscribers:
-            return action != Action.PUBLISH and topic.startswith("vidik/v1/")
+            return _below(topic, "confirm") if action == Action.PUBLISH else topic.startswith("vidik/v1/")
         if user in self.config.offices:
-            return action == Action.PUBLISH and fnmatchcase(topic, "vidik/v1/*/grant") and topic.count("/") == 3
+            return action == Action.PUBLISH and _below(topic, "grant")
         channels = CAMERA_WRITES if action == Action.PUBLISH else CAMERA_READS
         return topic in {f"vidik/v1/{user}/{channel}" for channel in channels}
+
+
+def _below(topic: str, channel: str) -> bool:
+    return fnmatchcase(topic, f"vidik/v1/*/{channel}") and topic.count("/") == 3
 
 
 class _Handler(BrokerProtocolHandler):  # type: ignore[misc]

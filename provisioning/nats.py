@@ -92,7 +92,7 @@ def configuration(settings: Settings, name: str, client_port: int, routes: Seque
     users = "\n".join(
         [
             *(_user(camera, "connection", CAMERA_WRITES, CAMERA_READS, f"{camera}.") for camera in settings.cameras),
-            *(_user(subscriber, "subscriber", (), (">", "")) for subscriber in settings.subscribers),
+            *(_user(subscriber, "subscriber", ("*.confirm",), (">", "")) for subscriber in settings.subscribers),
             *(_user(office, "subscriber", ("*.grant",), ()) for office in settings.offices),
         ]
     )

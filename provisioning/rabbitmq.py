@@ -121,7 +121,7 @@ def definitions(settings: Settings) -> str:
     """The users and what each may do, as a definitions file (JSON)."""
     everybody = [
         *(_User(c, _queues(c), _keys(c, CAMERA_WRITES), _keys(c, CAMERA_READS)) for c in settings.cameras),
-        *(_User(s, ".*", _NOTHING, r"^vidik\.v1\.") for s in settings.subscribers),
+        *(_User(s, ".*", r"^vidik\.v1\.[^.]+\.confirm$", r"^vidik\.v1\.") for s in settings.subscribers),
         *(_User(o, _queues(o), r"^vidik\.v1\.[^.]+\.grant$", _NOTHING) for o in settings.offices),
     ]
     users, permissions, topics = [], [], []

@@ -29,6 +29,8 @@ from edge.enrol.identity import CA, CONFIG, CONNECTION, DEPLOYMENT, IDENTITY, SI
 from edge.enrol.service import Service
 
 _LARGEST_TRUST = 64 << 10  # characters
+RecipientName = Annotated[str, Meta(min_length=1, max_length=64)]
+RecipientKey = Annotated[str, Meta(max_length=4096)]
 _log = logging.getLogger("vidik.enrol")
 
 
@@ -40,11 +42,12 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """What a service hands over besides certificates."""
+    """What a service hands over besides certificates. ``recipients``: raw public keys in base64, for ``edge.trial``."""
 
     broker: Place
     enrol: Place
     trust: Annotated[str, Meta(min_length=1, max_length=_LARGEST_TRUST)]
+    recipients: Annotated[dict[RecipientName, RecipientKey], Meta(max_length=64)] = {}
 
 
 def enrol(folder: Path, claim: Claim, connect: Callable[[Claim], Service], source: str = "/dev/video0") -> bool:
@@ -73,10 +76,10 @@ def enrol(folder: Path, claim: Claim, connect: Callable[[Claim], Service], sourc
     chain = check.chain(signing, authorities)
     if not check.same_root(chain, check.chain(connection, authorities)):
         raise EnrolError("The enrolment service's certificates lead to two roots. Tell the office.")
-    places = {"broker": msgspec.to_builtins(deployment.broker), "enrol": msgspec.to_builtins(deployment.enrol)}
+    kept = {name: msgspec.to_builtins(getattr(deployment, name)) for name in ("broker", "enrol", "recipients")}
     files = {
         CA: _pem(*chain), f"{CONNECTION}.pem": _pem(connection), f"{SIGNING}.pem": _pem(signing),
-        SIGNING_REQUEST: signing_request, TRUST: deployment.trust.encode(), DEPLOYMENT: json.dumps(places).encode(),
+        SIGNING_REQUEST: signing_request, TRUST: deployment.trust.encode(), DEPLOYMENT: json.dumps(kept).encode(),
     }  # fmt: skip
     identity.fill(made, files)
     if not (folder / CONFIG).exists():
@@ -197,6 +200,7 @@ grants = "grants"
 incoming = "run/incoming"
 state = "state"
 notices = "run/notices"
+events = "events"
 signing_key = "{held}/signing.key"
 signing_certificate = "{held}/signing.pem"
 

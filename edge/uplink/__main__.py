@@ -17,6 +17,7 @@ from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.secrecy import dump_no_core
+from edge.uplink.confirmations import Confirmations
 from edge.uplink.deliver import Deliver
 from edge.uplink.documents import Documents
 from edge.uplink.downlink import Downlink, Inlet
@@ -60,7 +61,9 @@ def run(settings: config.Uplink) -> None:
         Address(host, port, settings.ca, settings.certificate, settings.key)
         for host, port in [(settings.host, settings.port), *((each.host, each.port) for each in settings.fallback)]
     ]
-    inlets: list[Inlet] = [] if settings.incoming is None else [Documents(settings.incoming)]
+    inlets: list[Inlet] = []
+    if settings.incoming is not None:
+        inlets += [Documents(settings.incoming), Confirmations(settings.incoming / config.CONFIRMATIONS)]
     inlets += [] if settings.signals is None else [Signals(settings.signals)]
     publisher = Downlink(
         settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive, inlets=inlets

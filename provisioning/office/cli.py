@@ -13,7 +13,7 @@ import typer
 from edge.errors import VidikError
 from edge.grant import trust as trust_file
 from edge.grant.words import plain
-from provisioning import broker_cli, passphrase, pki
+from provisioning import broker_cli, grant_draft, passphrase, pki
 from provisioning.office import backup as backups
 from provisioning.office import broker_files, camera_cli, create, revocation, table
 from provisioning.office.cli_parts import HERE, Folder, PassphraseFile, existing, inventory_of
@@ -67,15 +67,15 @@ def trust(file: Annotated[Path, typer.Argument(help="The trust file (TOML).")], 
 
 @app.command()
 def recipient(
-    file: Annotated[Path, typer.Argument(help="A recipient's public key (PEM), as vidik grant key new makes it.")],
+    file: Annotated[Path, typer.Argument(help="A recipient's public key (.pub), as vidik grant key new makes it.")],
     office: Folder = HERE,
 ) -> None:
-    """Keep a recipient's public key, for grants to name."""
+    """Keep a recipient's public key, for grants to name, and for the test reports of cameras that are put up."""
     office_ = existing(office)
-    content = file.read_bytes() if file.is_file() else b""
-    if b"BEGIN PUBLIC KEY" not in content:
-        raise OfficeError(f"{file} is not a public key in PEM. Name the .pub file of the recipient.")
-    pki.write(office_.folder / "recipients" / file.name, content, mode=0o644)
+    grant_draft.recipient(file)
+    if file.suffix != ".pub":
+        raise OfficeError(f"{file} does not end in .pub, as a recipient's public key does. Name that file.")
+    pki.write(office_.folder / "recipients" / file.name, file.read_bytes(), mode=0o644)
     typer.echo(f"Kept: {office_.folder / 'recipients' / file.name}")
 
 

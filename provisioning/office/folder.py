@@ -15,11 +15,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cryptography import x509
@@ -30,7 +31,7 @@ from edge.config import Port
 from edge.enrol import claim
 from edge.errors import VidikError
 from edge.grant import trust
-from provisioning import keyfile, pki
+from provisioning import grant_draft, keyfile, pki
 from provisioning.office.inventory import Inventory
 
 Host = Annotated[str, Meta(pattern=r"\A([A-Za-z0-9.-]{1,253}|[0-9a-f:.]{2,45})\Z")]
@@ -118,6 +119,20 @@ class Office:
             )
         trust.load(self.trust)
         return self.trust.read_bytes()
+
+    def recipients(self) -> dict[str, bytes]:
+        """The raw public keys of those who may open reports, by name. Raises ``DraftError``."""
+        return {path.stem: grant_draft.recipient(path) for path in sorted((self.folder / "recipients").glob("*.pub"))}
+
+    def deployment(self, trust: bytes) -> dict[str, Any]:
+        """What a camera gets besides certificates, as JSON has it. Raises ``VidikError``."""
+        settings = self.settings()
+        return {
+            "broker": {"host": settings.broker_host, "port": settings.broker_port},
+            "enrol": {"host": settings.enrol_host, "port": settings.enrol_port},
+            "recipients": {name: base64.b64encode(key).decode() for name, key in self.recipients().items()},
+            "trust": trust.decode(),
+        }
 
     def pin(self) -> str:
         """What claims pin the enrolment service by."""

@@ -4,7 +4,7 @@
     POST /.well-known/est/connection/simpleenroll      HTTP Basic: camera id and the claim's secret
     POST /.well-known/est/signing/simpleenroll
     POST /.well-known/est/{connection,signing}/simplereenroll   with the camera's connection certificate
-    GET  /vidik/v1/deployment                          HTTP Basic: broker and trust file
+    GET  /vidik/v1/deployment                          HTTP Basic: broker, recipients and trust file
     GET  /vidik/v1/crl                                 the revocation list, for brokers
 
 An EST client that knows no labels gets a connection certificate.
@@ -104,10 +104,7 @@ class _Service:
 
     async def deployment(self, request: Request) -> Response:
         await run_in_threadpool(self.registrar.check, *_user(request))
-        settings = self.office.settings()
-        broker = {"host": settings.broker_host, "port": settings.broker_port}
-        enrol = {"host": settings.enrol_host, "port": settings.enrol_port}
-        return JSONResponse({"broker": broker, "enrol": enrol, "trust": self.trust.decode()})
+        return JSONResponse(await run_in_threadpool(self.office.deployment, self.trust))
 
     async def revoked(self, _: Request) -> Response:
         der = x509.load_pem_x509_crl(self.office.crl.read_bytes()).public_bytes(Encoding.DER)
