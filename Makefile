@@ -62,7 +62,7 @@ test-faults: $(TEST_READY)
 audit:
 	python3 -m venv build/audit-tool
 	build/audit-tool/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
-	build/audit-tool/bin/python image-build/audit $(or $(SBOM),$(wildcard build/image/*.cdx.json))
+	build/audit-tool/bin/python image-build/audit $(or $(SBOM),$(wildcard build/image/*.sbom.json))
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .

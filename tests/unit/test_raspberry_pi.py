@@ -249,7 +249,7 @@ def test_the_finished_root_says_what_it_is(root):
     done = finish(root)
     assert done.returncode == 0, done.stderr
     assert "compatible=vidik-rpi5\n" in (root / "etc/rauc/system.conf").read_text(encoding="utf-8")
-    assert (root.parent / "vidik-rpi5.cdx.json").read_text(encoding="utf-8") == "arm64\n"
+    assert (root.parent / "vidik-rpi5.sbom.json").read_text(encoding="utf-8") == "arm64\n"
     assert (root / "usr/lib/vidik/image.toml").read_text(encoding="utf-8") == (
         'version = "2026.11.1"\nboard = "vidik-rpi5"\nchannel = "release"\nfloor = "2026.9"\n')
     image = pytest.importorskip("edge.update.image")
@@ -282,7 +282,7 @@ def test_a_root_with_what_must_not_be_in_an_image_is_not_built(root, spoil, caus
     done = finish(root)
     assert done.returncode != 0
     assert cause in done.stderr
-    assert not (root.parent / "vidik-rpi5.cdx.json").exists()
+    assert not (root.parent / "vidik-rpi5.sbom.json").exists()
 
 
 def test_the_settings_of_the_generic_image_hold_here_too(tmp_path):
