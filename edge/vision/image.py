@@ -1,4 +1,7 @@
-"""Image operations: the one place that imports OpenCV. No function here writes a picture anywhere."""
+"""Image operations: the one place that imports OpenCV. No function here writes a picture anywhere.
+
+The only encoder is ``jpeg``, which takes nothing but pictures that were masked.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.values import Floats, Pixels, Region
+from edge.vision.values import Floats, Masked, Pixels, Region
 
 MAX_PIXELS = 50_000_000
 """The largest still picture :func:`decode` opens: 150 MB once decoded, more than a camera can spare."""
@@ -255,3 +258,35 @@ def from_i420(planes: Pixels) -> Pixels:
 def from_nv12(planes: Pixels) -> Pixels:
     """As ``from_i420``, for semi-planar YUV 4:2:0 (NV12)."""
     return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_NV12), np.uint8)
+
+
+def jpeg(picture: Masked, quality: int) -> bytes:
+    """``picture`` as JPEG, in memory. ``quality``: 0 to 100. Raises TypeError for pixels that nobody has masked."""
+    if not isinstance(picture, Masked):
+        raise TypeError("only masked pictures are encoded")
+    done, out = cv2.imencode(".jpg", picture.pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return out.tobytes() if done else b""
+
+
+def qr_text(pixels: Pixels) -> str:
+    """The text of a QR code in ``pixels``, empty when none can be read."""
+    try:
+        return str(cv2.QRCodeDetector().detectAndDecode(pixels)[0])
+    except (cv2.error, UnicodeDecodeError):  # of what only looks like one
+        return ""
+
+
+def blurred(pixels: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """The mean of ``width`` by ``height`` pixels (odd numbers) around each one of a grey picture."""
+    return np.asarray(cv2.blur(pixels, (width, height)), np.float32)
+
+
+def segments(pixels: NDArray[np.uint8], least: float) -> Floats:
+    """Straight edges of a grey picture that are at least ``least`` pixels long: ``(n, 4)``, x0, y0, x1, y1.
+
+    The line segment detector of Grompone von Gioi, Jakubowicz, Morel and Randall (2010).
+    """
+    found = cv2.createLineSegmentDetector().detect(pixels)[0]
+    lines = np.zeros((0, 4), np.float32) if found is None else np.asarray(found, np.float32).reshape(-1, 4)
+    long = np.hypot(lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1]) >= least
+    return np.asarray(lines[long], np.float32)
