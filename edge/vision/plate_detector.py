@@ -9,17 +9,14 @@ whether that is a plate at all. ``models/plate_detector`` trains both.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.vision import image
 from edge.vision.runtime import Model, load
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
-
-Indices = NDArray[np.intp]
 
 MODELS = ("plate-detector", "plate-detector-4x3")
 CLOSER = "plate-closer"
@@ -33,7 +30,6 @@ _OVERLAP = 0.3
 _TILTED = 0.05  # slope from which a plate is looked at once more, along its own sides
 _LOOSE = (0.08, 0.14)  # by which the detector's boxes, which the second look is used to, exceed a plate
 CONTEXT = (1.3, 1.7)  # the second look sees a candidate with this much around it, across and down
-_AROUND = np.array([[-1], [0], [1]])
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], np.float32)
 
 
@@ -106,21 +102,22 @@ class PlateDetector:
         matrices[:, :, 2] = self._halves - turns.T * middles
         logits, quads = self._close(pixels, matrices)
         quads = quads * seen[:, None] + middles[:, None]
-        for n, quad in enumerate(quads):
-            if tilt(quad) > _TILTED:
-                quads[n] = self._along(pixels, quad)
+        sloping = [n for n, quad in enumerate(quads) if tilt(quad) > _TILTED]
+        if sloping:
+            quads[sloping] = self._along(pixels, quads[sloping])
         scores = np.array([blend(*pair) for pair in zip(plates.scores.tolist(), logits, strict=False)], np.float32)
         order = np.argsort(-scores, kind="stable")
         return Plates(scores[order], boxes[order], quads[order])
 
-    def _along(self, pixels: Pixels, quad: Floats) -> Floats:
-        """The corners ``quad`` ``(4, 2)`` of a sloping plate, from a look along its sides: at a parallelogram."""
-        top, right, bottom, left = np.roll(quad, -1, 0) - quad
-        sides = np.stack([top - bottom, right - left], 1) / 2 * (1 + np.array(_LOOSE))
-        middle, seen = quad.mean(0, dtype=np.float32), (sides.astype(np.float32) * CONTEXT / 2).astype(np.float32)
-        turn = self._halves[:, None] * np.linalg.inv(seen)
-        _, (found,) = self._close(pixels, np.column_stack([turn, self._halves - turn @ middle])[None])
-        return np.asarray(found @ seen.T + middle, np.float32)
+    def _along(self, pixels: Pixels, quads: Floats) -> Floats:
+        """The corners ``quads`` ``(n, 4, 2)`` of sloping plates, from a look along their sides: at parallelograms."""
+        top, right, bottom, left = np.moveaxis(np.roll(quads, -1, 1) - quads, 1, 0)
+        sides = np.stack([top - bottom, right - left], 2) / 2 * (1 + np.array(_LOOSE))
+        middles, seen = quads.mean(1, dtype=np.float32), (sides.astype(np.float32) * CONTEXT / 2).astype(np.float32)
+        turns = self._halves[:, None] * np.linalg.inv(seen)
+        shifts = self._halves - (turns @ middles[..., None])[..., 0]
+        _, found = self._close(pixels, np.concatenate([turns, shifts[..., None]], 2))
+        return np.asarray(found @ seen.transpose(0, 2, 1) + middles[:, None], np.float32)
 
     def _close(self, pixels: Pixels, matrices: Floats) -> tuple[list[float], Floats]:
         """Logits and corners ``(n, 4, 2)`` of the plates that ``matrices`` ``(n, 2, 3)`` bring into the closer
@@ -164,13 +161,12 @@ def decode(found: Sequence[Floats], threshold: float) -> Plates:
     """
     logits = found[0][0, ..., 0]
     ys, xs = np.nonzero(logits >= math.log(threshold / (1 - threshold)))
-    if not ys.size:
+    cells = dict(zip(zip(ys.tolist(), xs.tolist(), strict=True), logits[ys, xs].tolist(), strict=True))
+    peaks = [cell for cell, logit in cells.items() if logit >= _best_around(cells, *cell)]
+    if not peaks:
         return Plates(*(np.zeros((0, *shape), np.float32) for shape in ((), (4,), (4, 2))))
-    peaks = logits[ys, xs] >= _neighbourhood(logits, ys, xs)
-    ys, xs = ys[peaks], xs[peaks]
+    ys, xs = np.array(sorted(peaks, key=lambda cell: -cells[cell])[:_MOST]).T
     box, corners = found[1][0], found[2][0]
-    order = np.argsort(-logits[ys, xs], kind="stable")[:_MOST]
-    ys, xs = ys[order], xs[order]
     shape = box[ys, xs]
     centre = (np.stack([xs, ys], 1) + 0.5 + shape[:, :2]) * _STRIDE
     size = np.exp(shape[:, 2:]) * np.array([_WIDTH_UNIT, _HEIGHT_UNIT], np.float32)
@@ -180,12 +176,9 @@ def decode(found: Sequence[Floats], threshold: float) -> Plates:
     return Plates(sure.astype(np.float32), boxes.astype(np.float32), quads.astype(np.float32))
 
 
-def _neighbourhood(values: Floats, ys: Indices, xs: Indices) -> Floats:
-    """The largest of each of the cells at ``ys, xs`` ``(n,)`` and its up to eight neighbours, ``(n,)``."""
-    height, width = values.shape
-    # beyond the edge the edge's own cells stand in: they are neighbours anyway
-    rows, columns = (ys + _AROUND).clip(0, height - 1), (xs + _AROUND).clip(0, width - 1)
-    return np.asarray(values[rows[:, None], columns].max((0, 1)), np.float32)
+def _best_around(cells: Mapping[tuple[int, int], float], y: int, x: int) -> float:
+    """The largest of the cell at ``y, x`` and its eight neighbours; ``cells`` has those that may be the largest."""
+    return max(cells.get((y + down, x + across), -math.inf) for down in (-1, 0, 1) for across in (-1, 0, 1))
 
 
 def suppress(plates: Plates) -> Plates:
