@@ -28,6 +28,7 @@ _OPENING = 8.0  # seconds that a camera may take from the start of opening to it
 _FIRST_REST, _LONGEST_REST = 0.25, 8.0  # seconds between two attempts
 _LOOK = 0.2  # seconds: the longest wait without a look at what else is to be done
 _JOIN = 1.0  # seconds that a reading thread has to notice that its camera was closed
+_LAST_JOIN = 0.3  # and when nothing will be opened after it
 _DRIFT = 2.0  # seconds by which sensor's and computer's clock may part before the sensor's is set anew
 _STEP = 1e-4  # seconds: two pictures are never closer
 
@@ -102,14 +103,15 @@ class _Reading:
             taken, self._newest = self._newest, None
             return taken
 
-    def end(self) -> None:
-        """Closes the camera. A thread that hangs in it is left behind; what it still delivers is ignored."""
+    def end(self, patience: float = _JOIN) -> None:
+        """Closes the camera. A thread that hangs in it for longer than ``patience`` is left behind; what it still
+        delivers is ignored."""
         self._abandoned = True
         try:
             self._camera.close()
         except Exception:  # a driver in trouble throws anything; the camera is given up in any case
             _log.warning("closing %s failed", self._camera.name)
-        self._thread.join(_JOIN)
+        self._thread.join(patience)
 
     @property
     def hangs(self) -> bool:
@@ -256,4 +258,4 @@ class LiveSource(Source):
         super().close()
         reading, self._reading = self._reading, None
         if reading is not None:
-            reading.end()
+            reading.end(_LAST_JOIN)
