@@ -47,6 +47,7 @@ from edge.vision.report import Gate, Seal
 from edge.vision.rules import Rules
 from edge.vision.runtime import Entry, manifest, models_dir
 from edge.vision.sources import FrameSource
+from edge.vision.switch import Switch
 from edge.vision.track import Tracker
 from edge.vision.values import Kind
 from edge.vision.warden import Warden
@@ -71,10 +72,13 @@ class Assembly:
     tally: Tally
     account: Account
     health: Health
+    switch: Switch | None = None
 
     def close(self) -> None:
         """Writes down the last counts and the time. Call when the pipeline has ended."""
         self.health.close()
+        if self.switch is not None:
+            self.switch.close()
         self.keeper.close()
         self.tally.lost(_UNSENT, self.pipeline.sender.unacknowledged)  # nobody will take it now
         self.tally.flush()
@@ -137,7 +141,6 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
 
     watch(clock.wall())  # says at once, in the log, what the camera may do
     model = bytes.fromhex(models["face-embedder"].sha256)[:8]
-    numbers = itertools.count(1)
     accelerated = accelerate(settings.accelerator, health)
     governor = Governor(settings.thermal.hot)
 
@@ -152,8 +155,9 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
             idle=idle,
         )  # fmt: skip
 
-    used = Used(settings, open_source, SparingLook(look(settings.look), governor))
-    warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload)
+    switch = None if settings.night is None else Switch(settings.night, settings.lens)
+    used = Used(settings, open_source, SparingLook(look(settings.look), governor), switch)
+    warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload, switch=switch)
     state(health, accelerated, keeper, certificate_days(certificate, clock))
     used.camera = Watched(used.source, keeper, watch, warden)
     pipeline = Pipeline(
@@ -166,10 +170,10 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         best_shots=shots,
         describe=describe(),
         gate=gate,
-        seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
+        seal=Seal(settings.camera, boot, Sealer(signing_key), model, itertools.count(1).__next__),
         sender=sender,
     )
-    return Assembly(pipeline, keeper, tally, account, health)
+    return Assembly(pipeline, keeper, tally, account, health, switch)
 
 
 @dataclass(slots=True)
@@ -179,6 +183,7 @@ class Used:
     settings: config.Vision
     open_source: Callable[[config.Vision], FrameSource]
     look: SparingLook
+    switch: Switch | None = None
     source: FrameSource = field(init=False)
     camera: Watched | None = None
 
@@ -194,6 +199,8 @@ class Used:
         if self.camera is not None and {"source", "lens", "pace"} & set(changed):
             self.source = self.open_source(settings)
             self.camera.exchange(self.source)
+            if self.switch is not None:
+                self.switch.lens(settings.lens)
         live = {name: getattr(settings, name) for name in _LIVE & set(changed)}
         self.settings = msgspec.structs.replace(self.settings, **live)
         return [name for name in changed if name not in _LIVE]

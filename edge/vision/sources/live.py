@@ -17,8 +17,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from edge import config
 from edge.errors import VidikError
 from edge.vision import image
+from edge.vision.night import Readings
 from edge.vision.sources.base import Skip, Source
 from edge.vision.values import Frame, Pixels
 
@@ -41,11 +43,12 @@ class CameraLost(VidikError):
 
 class Picture(NamedTuple):
     """What a camera delivers: BGR ``pixels``; ``stamp``, seconds on the sensor's clock (None: it states none);
-    ``half``, the same at half size, where the camera's hardware made it."""
+    ``half``, the same at half size, where the camera's hardware made it; ``readings``, how it was exposed."""
 
     pixels: Pixels
     stamp: float | None = None
     half: Pixels | None = None
+    readings: Readings = Readings()
 
 
 class Camera(Protocol):
@@ -60,6 +63,10 @@ class Camera(Protocol):
 
     def read(self) -> Picture | None:
         """Waits for the next picture; None for one that is damaged. Raises ``CameraLost``."""
+
+    def adjust(self, settings: config.Camera, /) -> None:
+        """Sets exposure, gain and colour anew, from another thread at any moment, also while it is closed; shows in one
+        of the next pictures. What the camera cannot do is logged and left."""
 
     def close(self) -> None: ...
 
@@ -167,6 +174,7 @@ class LiveSource(Source):
         self._last = -1.0
         self._reading: _Reading | None = None
         self.came: float | None = None  # when the picture of the latest frame came, on ``clock``
+        self.readings = Readings()  # and how it was exposed
         self.condition = Condition(State.OPENING, "", clock(), 0)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -196,7 +204,7 @@ class LiveSource(Source):
             rest = self._first_rest
             self._turn(State.RUNNING, "")
             picture, came = taken
-            self.came = came
+            self.came, self.readings = came, picture.readings
             if picture.half is not None:
                 image.halves.put(picture.pixels, picture.half)
             yield picture.pixels, self._elapsed(picture.stamp, came)
@@ -250,6 +258,13 @@ class LiveSource(Source):
             elapsed = stamp + self._sensor
         self._last = max(elapsed, self._last + _STEP) if self._last >= 0 else elapsed
         return self._last
+
+    def adjust(self, settings: config.Camera) -> None:
+        """Has the camera set exposure, gain and colour anew."""
+        try:
+            self._camera.adjust(settings)
+        except Exception as error:  # a driver in trouble throws anything; if it is lost, that shows elsewhere
+            _log.error("%s cannot be set: %s", self._camera.name, error)
 
     def _skip(self, why: Skip) -> None:
         self.skipped[why] += 1
