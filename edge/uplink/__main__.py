@@ -19,6 +19,7 @@ from edge.errors import VidikError
 from edge.handover import Receiver
 from edge.renewal import Renewal
 from edge.secrecy import dump_no_core
+from edge.uplink.confirmations import Confirmations
 from edge.uplink.deliver import Deliver
 from edge.uplink.documents import Documents
 from edge.uplink.downlink import Downlink, Inlet
@@ -29,6 +30,7 @@ from edge.uplink.pace import Pace
 from edge.uplink.publisher import Publisher
 from edge.uplink.signals import Signals
 from edge.uplink.spool import Spool
+from edge.uplink.statement import Statement
 
 _FAREWELL_SECONDS = 1.0
 _LOOK_SECONDS = 5.0  # renewed certificates are looked for this often
@@ -61,12 +63,14 @@ def run(settings: config.Uplink) -> None:
     """The process, from its settings. Raises ``VidikError`` when something it needs is missing or unusable."""
     certificate = _read(settings.signing_certificate)
     spool = Spool(settings.spool, settings.spool_bytes)
-    inbox = Receiver(settings.inbox)
+    inbox = Receiver(settings.inbox, systemd.passed_socket())
     addresses = [
         Address(host, port, settings.ca, settings.certificate, settings.key)
         for host, port in [(settings.host, settings.port), *((each.host, each.port) for each in settings.fallback)]
     ]
-    inlets: list[Inlet] = [] if settings.incoming is None else [Documents(settings.incoming)]
+    inlets: list[Inlet] = []
+    if settings.incoming is not None:
+        inlets += [Documents(settings.incoming), Confirmations(settings.incoming / config.CONFIRMATIONS)]
     inlets += [] if settings.signals is None else [Signals(settings.signals)]
     publisher = Downlink(
         settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive, inlets=inlets
@@ -78,7 +82,7 @@ def run(settings: config.Uplink) -> None:
     notices = None if settings.notices is None else Notices(settings.notices)
     look = _Look(settings, publisher)
     deliver = Deliver(inbox, spool, publisher, pace, notices=notices, days=look.days)
-    pulse = _Pulse(deliver)
+    pulse = _Pulse(deliver, Statement(settings.stated))
     stopping = False
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -120,9 +124,9 @@ def _metrics(settings: config.Uplink, pulse: _Pulse, look: _Look) -> Callable[[]
 class _Pulse:
     """Tells the service manager that the loop works, and how things stand. ``figures`` are those of the last second."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: Deliver, statement: Statement) -> None:
         self.figures = Figures()
-        self._deliver = deliver
+        self._deliver, self._statement = deliver, statement
         self._next = 0.0
         self._said = ""
 
@@ -132,6 +136,7 @@ class _Pulse:
             return
         self._next = now + _PULSE_SECONDS
         self.figures = self._deliver.figures()
+        self._statement.take(self.figures)
         lines = ["WATCHDOG=1"] if self._said else ["READY=1", "WATCHDOG=1"]
         if self.figures.words != self._said:
             self._said = self.figures.words
