@@ -72,6 +72,7 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+	@$(BIN)/python -m models.lab.bench.starting
 
 bench-uplink: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench.delivery
