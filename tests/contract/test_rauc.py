@@ -146,6 +146,12 @@ def test_the_running_slot_can_be_marked(installer: Rauc) -> None:
     assert installer.slots().good == {"rootfs.0": True, "rootfs.1": False}
 
 
+def test_the_other_slot_can_be_preferred(installer: Rauc) -> None:
+    installer.prefer_other()
+    after = installer.slots()
+    assert (after.booted, after.primary, after.other_is_good()) == ("rootfs.0", "rootfs.1", True)
+
+
 def test_the_real_one_writes_what_is_in_the_bundle(service: Rauc, plain: Path, tmp_path: Path) -> None:
     if not _loop_devices():
         pytest.skip("needs loop devices, and the right to use them")
