@@ -41,9 +41,9 @@ def need_rauc() -> None:
 class Workshop:
     """An office with keys for updates of both kinds, and what is built with them, in ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *cameras: str, enrol_port: int = 8443) -> None:
         self.folder = folder
-        self.office: Office = make_office(folder / "office")
+        self.office: Office = make_office(folder / "office", *cameras, enrol_port=enrol_port)
         self.secret = folder / "update-passphrase"
         self.secret.write_text(PASSPHRASE)
         self.keys: dict[Channel, Path] = {"release": folder / "release", "development": folder / "development"}
