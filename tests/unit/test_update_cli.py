@@ -88,13 +88,31 @@ def test_an_image_is_signed_with_the_keys_of_its_channel_only(
     arguments = ["bundle", root, "--image", what, "--out", tmp_path / "x.raucb"]
     with pytest.raises(VidikError, match="sign each with its own keys"):
         run(*arguments, "--key", workshop.keys["release"])
-    with pytest.raises(VidikError, match="no root file system"):
+    with pytest.raises(VidikError, match="neither a root file system"):
         run("bundle", what, "--image", what, "--key", workshop.keys["development"])
     monkeypatch.setenv("VIDIK_PASSPHRASE", "another passphrase")
     with pytest.raises(VidikError, match="wrong passphrase"):
         run(*arguments, "--key", workshop.keys["development"])
     assert not list(tmp_path.glob("*.raucb"))
     assert not list(tmp_path.glob(".*"))  # nothing half made is left
+
+
+def test_a_bundle_of_several_images_is_made_of_a_folder(workshop: Workshop, tmp_path: Path) -> None:
+    folder, what, out = tmp_path / "content", tmp_path / "image.toml", tmp_path / "five.raucb"
+    folder.mkdir()
+    for name in ("rootfs.img", "boot.img"):
+        (folder / name).write_bytes(os.urandom(20480))
+    manifest = folder / "manifest.raucm"
+    images = "[image.rootfs]\nfilename=rootfs.img\n[image.boot]\nfilename=boot.img\n"
+    manifest.write_text(f"[update]\ncompatible={BOARD}\nversion=5\n[bundle]\nformat=verity\n{images}")
+    before = manifest.read_bytes()
+    what.write_text(Image(version="6", board=BOARD, channel="release", floor="0").toml())
+    with pytest.raises(VidikError, match="Build both anew"):
+        bundles.build(folder, what, workshop.keys["release"], workshop.secret, out)
+    assert not out.exists()
+    what.write_text(Image(version="5", board=BOARD, channel="release", floor="0").toml())
+    assert bundles.build(folder, what, workshop.keys["release"], workshop.secret, out).version == "5"
+    assert manifest.read_bytes() == before
 
 
 def test_the_signing_key_is_on_no_medium_while_a_bundle_is_made(
