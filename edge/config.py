@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from edge import toml
+from edge import systemd, toml
 from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
@@ -158,15 +158,28 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 Table = TypeVar("Table", Uplink, Vision, Link)
 _TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision", Link: "link"}
+# the key that a process holds, and the name under which the service manager hands it over
+_CREDENTIALS = {Uplink: ("key", "connection.key"), Vision: ("signing_key", "signing.key")}
 
 
 def load(path: Path, table: type[Table]) -> Table:
-    """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend."""
-    name = _TABLES[table]
+    """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend.
+
+    A key that the service manager hands to the process takes the place of the file that the configuration names.
+    """
     try:
         parsed = toml.read(path)
     except toml.TomlError as error:
         raise ConfigError(f"The configuration {path} cannot be read: {error}. Mend it and start again.") from error
+    settings = convert(parsed, path, table)
+    field, name = _CREDENTIALS.get(table, ("", ""))
+    given = systemd.credential(name) if name else None
+    return settings if given is None else msgspec.structs.replace(settings, **{field: given})
+
+
+def convert(parsed: dict[str, Any], path: Path, table: type[Table]) -> Table:
+    """The same of what was read already, as if it stood in ``path``. Raises ``ConfigError``."""
+    name = _TABLES[table]
     if not isinstance(parsed.get(name), dict):
         raise ConfigError(f"The configuration {path} has no table [{name}]. Add it: docs/configuration.md shows one.")
 

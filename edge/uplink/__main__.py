@@ -63,7 +63,7 @@ def run(settings: config.Uplink) -> None:
     """The process, from its settings. Raises ``VidikError`` when something it needs is missing or unusable."""
     certificate = _read(settings.signing_certificate)
     spool = Spool(settings.spool, settings.spool_bytes)
-    inbox = Receiver(settings.inbox)
+    inbox = Receiver(settings.inbox, systemd.passed_socket())
     addresses = [
         Address(host, port, settings.ca, settings.certificate, settings.key)
         for host, port in [(settings.host, settings.port), *((each.host, each.port) for each in settings.fallback)]

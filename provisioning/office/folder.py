@@ -44,7 +44,8 @@ class OfficeError(VidikError):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``office.toml``. Cameras reach the broker and the enrolment service under these names."""
+    """``office.toml``. Cameras reach the broker and the enrolment service under these names. ``subscribers`` may
+    receive reports, ``senders`` hand documents down to cameras."""
 
     name: Name
     broker_host: Host
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     enrol_host: Host
     enrol_port: Port = 8443
     subscribers: tuple[Name, ...] = ()
+    senders: tuple[Name, ...] = ()
 
     def toml(self) -> str:
         """As it stands in the file."""

@@ -23,7 +23,7 @@ from edge.uplink.expiry import ends
 from edge.uplink.figures import Ages, Figures
 from edge.uplink.metrics import Endpoint, Figuring
 from provisioning import pki
-from provisioning.broker import free_port
+from provisioning.ports import free_port
 
 NOW = 1_795_000_000.0
 HEALTH = {

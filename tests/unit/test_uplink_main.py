@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge.uplink.__main__ import main
-from provisioning.broker import free_port
+from provisioning.ports import free_port
 from tests.rig import CAMERA, Rig, end, environment
 
 
