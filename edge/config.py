@@ -19,6 +19,7 @@ from edge.errors import VidikError
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
 Milliseconds = Annotated[float, Meta(gt=0.0, le=10_000.0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+CONFIRMATIONS = "confirm"  # the folder in ``incoming`` for confirmations of test reports, which cannot fill that up
 
 
 class ConfigError(VidikError):
@@ -37,7 +38,9 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
     where documents from the broker go, for vision to verify; ``signals`` the folder where the states of signals from
-    the broker go, for vision's rules (docs/rules.md).
+    the broker go, for vision's rules (docs/rules.md); ``stated`` the folder where the uplink says whether it is
+    connected, by which a new image is judged (docs/updates.md). On ``metrics_port`` of the loopback interface the
+    camera's figures are served for Prometheus.
     """
 
     camera: CameraId
@@ -53,6 +56,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     incoming: Path | None = None
     signals: Path | None = None
+    stated: Path | None = None
     fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60
     wait_for_subscribers: bool = True
@@ -60,6 +64,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     answer_seconds: Annotated[float, Meta(ge=1.0, le=600.0)] = 30.0
     drain_rate: Annotated[float, Meta(ge=0.0, le=100_000.0)] = 50.0
     commit_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
+    metrics_port: Port | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -122,8 +127,9 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``grants`` is where people put documents by hand, ``incoming`` where the uplink does; ``state`` keeps what must
     survive a restart: start counter, newest time, record of grants, audit log; ``notices`` is where the signed public
-    card and the head of the audit log are put for the uplink (by default: in ``state``). ``privacy`` are polygons,
-    in fractions of the frame, that no model may see.
+    card and the head of the audit log are put for the uplink (by default: in ``state``). ``events`` is the postbox in
+    which other processes leave events for the audit log. ``privacy`` are polygons, in fractions of the frame, that no
+    model may see.
     """
 
     camera: CameraId
@@ -136,6 +142,7 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signing_key: Path
     signing_certificate: Path
     notices: Path | None = None
+    events: Path | None = None
     pace: bool = False
     look: Look = Look()
     privacy: Annotated[tuple[Polygon, ...], Meta(max_length=32)] = ()

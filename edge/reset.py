@@ -46,7 +46,8 @@ def reset(folder: Path, head: Path) -> None:
                 raise ResetError(f"{head} exists already. Name another file: heads are evidence.")
             durable.write(head, _last_head(settings), mode=0o644)
             durable.write(begun, b"")
-        for kept in (settings.grants, settings.incoming, settings.notices, uplink.spool.parent, settings.state):
+        kept_in = (settings.grants, settings.incoming, settings.notices, settings.events, uplink.spool.parent)
+        for kept in (*kept_in, settings.state):
             if kept is not None:
                 _wipe(kept)
         identity.erase(folder / IDENTITY)

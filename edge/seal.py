@@ -90,7 +90,10 @@ class Sealer:
 
         Several recipients must all have X25519 keys. Raises ``SealError``.
         """
-        content = records.encode(report)
+        return self.seal_content(records.encode(report), *recipients)
+
+    def seal_content(self, content: bytes, *recipients: RecipientKey) -> bytes:
+        """The same with ``content`` that is encoded already, and says by itself what it is."""
         curve = [key for key in recipients if isinstance(key, x25519.X25519PublicKey)]
         if len(recipients) == 1:
             inner = self._for_one(content, recipients[0])
@@ -150,8 +153,26 @@ def open_sealed(
 ) -> records.Report:
     """The report in ``sealed``, verified against ``signers`` and opened with one of ``keys`` (both by key id).
 
-    ``camera`` is the id the report came under; a report that names another one is refused. Raises
-    ``UnknownSigner``, ``BadSignature``, ``NotForUs``, ``SealError`` or ``records.RecordError``.
+    ``camera`` is the id the report came under; a report that names another one is refused. Raises as
+    ``open_content`` does, or ``records.RecordError``.
+    """
+    report = records.decode(open_content(sealed, signers, keys)[0])
+    check_name(report.camera, camera)
+    return report
+
+
+def check_name(named: str, camera: str) -> None:
+    """Raises ``BadSignature`` unless a report names the ``camera`` that it came under."""
+    if named != camera:
+        raise BadSignature(f"A report from {named} came under the name of {camera}: it was re-labelled.")
+
+
+def open_content(
+    sealed: bytes, signers: Mapping[bytes, SignerKey], keys: Mapping[bytes, PrivateKey]
+) -> tuple[bytes, bytes]:
+    """What is in ``sealed``, verified and opened, and the id of the key that opened it.
+
+    Raises ``UnknownSigner``, ``BadSignature``, ``NotForUs`` or ``SealError``.
     """
     inner = verify(sealed, signers)
     kids = addressees(inner)
@@ -163,10 +184,7 @@ def open_sealed(
         content = _decrypt(inner, mine, keys[mine])
     except Exception as error:  # the COSE library raises many types; each means the same here
         raise SealError("A report cannot be decrypted with the key it names. Check the recipient key.") from error
-    report = records.decode(content)
-    if report.camera != camera:
-        raise BadSignature(f"A report from {report.camera} came under the name of {camera}: it was re-labelled.")
-    return report
+    return content, mine
 
 
 def addressees(inner: bytes) -> list[bytes]:

@@ -22,7 +22,7 @@ def notify(*lines: str) -> bool:
         return False
     where = "\0" + address[1:] if address.startswith("@") else address
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-        manager.sendto("\n".join(lines).encode(), where)
+        manager.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), where)
         return True
     return False
 

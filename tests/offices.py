@@ -99,14 +99,11 @@ class Desk:
 
     def deployment(self) -> dict[str, Any]:
         assert self._claim is not None
-        settings = self._office.settings()
         try:
             self._registrar.check(self._claim.camera, self._claim.secret)
         except Refused as refusal:
             raise EnrolError(str(refusal)) from refusal
-        broker = {"host": settings.broker_host, "port": settings.broker_port}
-        enrol = {"host": settings.enrol_host, "port": settings.enrol_port}
-        return {"broker": broker, "enrol": enrol, "trust": self._office.trust.read_text()}
+        return self._office.deployment(self._office.trust.read_bytes())
 
     def close(self) -> None:
         pass

@@ -42,7 +42,8 @@ class Rig:
         self.recipient = x25519.X25519PrivateKey.generate()
         self.keys = {seal.key_id(self.recipient.public_key()): self.recipient}
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._sealer = seal.Sealer(pki.load(folder, f"{CAMERA}-signing").key)
+        self.signing_key = pki.load(folder, f"{CAMERA}-signing").key
+        self._sealer = seal.Sealer(self.signing_key)
 
     @property
     def broker_settings(self) -> Settings:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from edge import systemd
 from edge.enrol import claim as claims
 from edge.enrol import client, media, procedure
 from edge.enrol.claim import Claim
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     brought.add_argument("media", type=Path, help="the folder in which boot partition and sticks are mounted")
     given = parser.parse_args(arguments)
     dump_no_core()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s enrol %(message)s")
+    systemd.log_to_journal("vidik-enrol")
     try:
         if given.command == "enrol":
             claim = _claim(given.claim)

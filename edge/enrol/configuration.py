@@ -65,7 +65,8 @@ def text(camera: str, host: str, port: int, source: str, said: Overlay | None = 
     tables: dict[str, dict[str, Any]] = {
         "vision": {
             "camera": camera, "source": vision.pop("source"), "inbox": "run/inbox", "trust": f"{held}/{TRUST}",
-            "grants": "grants", "incoming": "run/incoming", "state": "state", "notices": "run/notices",
+            "grants": "grants", "incoming": "run/incoming", "state": "state", "events": "events",
+            "notices": "run/notices",
             "signing_key": f"{held}/signing.key", "signing_certificate": f"{held}/signing.pem", **vision,
         },
         "uplink": {
@@ -73,6 +74,7 @@ def text(camera: str, host: str, port: int, source: str, said: Overlay | None = 
             "certificate": f"{held}/connection.pem", "key": f"{held}/connection.key",
             "signing_certificate": f"{held}/signing.pem", "inbox": "run/inbox", "spool": "spool/spool.sqlite",
             "notices": "run/notices", "incoming": "run/incoming", "signals": "run/signals",
+            "stated": "run/uplink",
         },
     }  # fmt: skip
     if link:

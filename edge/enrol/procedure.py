@@ -30,6 +30,8 @@ from edge.enrol.identity import CA, CONFIG, CONNECTION, DEPLOYMENT, IDENTITY, SE
 from edge.enrol.service import Service
 
 _LARGEST_TRUST = 64 << 10  # characters
+RecipientName = Annotated[str, Meta(min_length=1, max_length=64)]
+RecipientKey = Annotated[str, Meta(max_length=4096)]
 _log = logging.getLogger("vidik.enrol")
 
 
@@ -41,11 +43,12 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """What a service hands over besides certificates."""
+    """What a service hands over besides certificates. ``recipients``: raw public keys in base64, for ``edge.trial``."""
 
     broker: Place
     enrol: Place
     trust: Annotated[str, Meta(min_length=1, max_length=_LARGEST_TRUST)]
+    recipients: Annotated[dict[RecipientName, RecipientKey], Meta(max_length=64)] = {}
 
 
 def enrol(
@@ -79,16 +82,16 @@ def enrol(
     if not check.same_root(chain, check.chain(connection, authorities)):
         raise EnrolError("The enrolment service's certificates lead to two roots. Tell the office.")
     _check_deployment(folder, chain)
-    places = {"broker": msgspec.to_builtins(deployment.broker), "enrol": msgspec.to_builtins(deployment.enrol)}
+    kept = {name: msgspec.to_builtins(getattr(deployment, name)) for name in ("broker", "enrol", "recipients")}
     files = {
         CA: _pem(*chain), f"{CONNECTION}.pem": _pem(connection), f"{SIGNING}.pem": _pem(signing),
-        SIGNING_REQUEST: signing_request, TRUST: deployment.trust.encode(), DEPLOYMENT: json.dumps(places).encode(),
+        SIGNING_REQUEST: signing_request, TRUST: deployment.trust.encode(), DEPLOYMENT: json.dumps(kept).encode(),
     }  # fmt: skip
     identity.fill(made, files)
     if not (folder / CONFIG).exists():
         text = configuration.text(claim.camera, deployment.broker.host, deployment.broker.port, source, overlay)
         configuration.check(text, folder / CONFIG)
-        identity.make_folders(folder, "run", "grants", "state", "spool")
+        identity.make_folders(folder, "run", "grants", "state", "spool", "events")
         # a network camera's address may hold a password
         identity.fill(folder, {CONFIG: text.encode()}, mode=0o640)
     if seal:

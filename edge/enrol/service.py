@@ -20,6 +20,7 @@ class Service(Protocol):
         """The same, by the certificate in force."""
 
     def deployment(self) -> dict[str, Any]:
-        """What a camera needs besides certificates: ``broker`` and ``enrol`` (host, port), ``trust`` (TOML)."""
+        """What a camera needs besides certificates: ``broker`` and ``enrol`` (host, port), ``trust`` (TOML), and
+        ``recipients`` (public keys of those who open reports, by name)."""
 
     def close(self) -> None: ...

@@ -5,8 +5,10 @@ committed it to its spool; what is not acknowledged is sent again after a reconn
 die at any moment. ``Sender`` is vision's side, ``Receiver`` the uplink's, ``Item`` what travels.
 """
 
-from edge.handover.frame import LARGEST, LONGEST_RETENTION, HandoverError, Item, Key, Kind
+from edge.handover.frame import LARGEST, LONGEST_RETENTION, TRIALS, HandoverError, Item, Key, Kind
 from edge.handover.receiver import Arrival, Receiver
 from edge.handover.sender import Sender
 
-__all__ = ["LARGEST", "LONGEST_RETENTION", "Arrival", "HandoverError", "Item", "Key", "Kind", "Receiver", "Sender"]
+__all__ = [
+    "LARGEST", "LONGEST_RETENTION", "TRIALS", "Arrival", "HandoverError", "Item", "Key", "Kind", "Receiver", "Sender",
+]  # fmt: skip

@@ -17,6 +17,7 @@ from edge.errors import VidikError
 LARGEST = 2048  # bytes of a sealed report: some 500, or 1,600 to a post-quantum key
 LONGEST_RETENTION = 366 * 86_400  # seconds
 LARGEST_SEQ = 2**63 - 1  # what SQLite can hold
+TRIALS = 0  # the boot of test reports, which are in nobody's account; the starts of a camera count from 1
 _VERSION = 1
 _HEADER = struct.Struct("!2sBBIIQH")
 _ACKNOWLEDGEMENT = struct.Struct("!2sBBIQ")
@@ -31,6 +32,7 @@ class Kind(IntEnum):
 
     PLATE = 1
     FACE = 2
+    TRIAL = 3
 
 
 class Key(NamedTuple):
@@ -38,6 +40,11 @@ class Key(NamedTuple):
 
     boot: int
     seq: int
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a report, of which none may go missing without a word; not so a test report."""
+        return self.boot != TRIALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Item:
 def pack(item: Item) -> bytes:
     """The frame of ``item``. Raises ``HandoverError`` when a field is out of bounds."""
     boot, seq = item.key
-    _check(item.retention, seq, len(item.sealed))
+    _check(item.retention, item.key, item.kind, len(item.sealed))
     try:
         return _HEADER.pack(b"VK", _VERSION, item.kind, item.retention, boot, seq, len(item.sealed)) + item.sealed
     except struct.error as error:
@@ -70,7 +77,7 @@ def unpack(untrusted: bytearray) -> Iterator[Item]:
             checked_kind = Kind(kind)
         except ValueError:
             raise HandoverError(f"A report of the unknown kind {kind} arrived at the inbox.") from None
-        _check(retention, seq, length)
+        _check(retention, Key(boot, seq), checked_kind, length)
         end = _HEADER.size + length
         if len(untrusted) < end:
             return
@@ -96,10 +103,12 @@ def unpack_acknowledgements(untrusted: bytearray) -> list[Key]:
     return keys
 
 
-def _check(retention: int, seq: int, length: int) -> None:
+def _check(retention: int, key: Key, kind: Kind, length: int) -> None:
     if not 0 < length <= LARGEST:
         raise HandoverError(f"A sealed report has 1 to {LARGEST} bytes, not {length}.")
     if not 0 < retention <= LONGEST_RETENTION:
         raise HandoverError(f"A report's retention is 1 to {LONGEST_RETENTION} seconds, not {retention}.")
-    if not 0 <= seq <= LARGEST_SEQ:
-        raise HandoverError(f"The report number {seq} is out of bounds.")
+    if not 0 <= key.seq <= LARGEST_SEQ:
+        raise HandoverError(f"The report number {key.seq} is out of bounds.")
+    if key.counts == (kind is Kind.TRIAL):
+        raise HandoverError(f"Start {TRIALS} of a camera is for test reports, and for nothing else.")

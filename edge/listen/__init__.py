@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.listen.opener import Rejected as Rejected
     from edge.listen.opener import Sealed as Sealed
     from edge.listen.opener import Status as Status
+    from edge.listen.opener import Tried as Tried
     from edge.listen.sinks.base import Sink as Sink
     from edge.listen.sinks.base import open_sink as open_sink
     from edge.records import FaceReport as FaceReport
@@ -29,8 +30,8 @@ _HOMES = {
     "Address": "edge.address", "Gap": "edge.gaps", "Connection": "edge.listen.client", "Listener": "edge.listen.client",
     "read_ca": "edge.listen.client", "read_keys": "edge.listen.client", "Opened": "edge.listen.opener",
     "Rejected": "edge.listen.opener", "Sealed": "edge.listen.opener", "Status": "edge.listen.opener",
-    "Sink": "edge.listen.sinks.base", "open_sink": "edge.listen.sinks.base", "FaceReport": "edge.records",
-    "PlateReport": "edge.records",
+    "Tried": "edge.listen.opener", "Sink": "edge.listen.sinks.base", "open_sink": "edge.listen.sinks.base",
+    "FaceReport": "edge.records", "PlateReport": "edge.records",
 }  # fmt: skip
 
 

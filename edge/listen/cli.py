@@ -46,6 +46,7 @@ def listen(  # noqa: PLR0917 - the options of the command
     ] = None,
     batch: Annotated[int, typer.Option(help="Reports that go to the sinks at a time, at most.", min=1)] = 500,
     wait: Annotated[float, typer.Option(help="Seconds that a batch may wait for more.", min=0.0)] = 1.0,
+    confirm: Annotated[bool, typer.Option(help="Tell cameras that their test reports were opened.")] = True,
 ) -> None:
     """Receives reports, checks who signed them, opens those it holds a key for, and shows each once.
 
@@ -60,7 +61,7 @@ def listen(  # noqa: PLR0917 - the options of the command
         window = max(2_000, 2 * batch)
         listener = Listener(
             address, read_ca(ca), read_keys(recipient_key or []), camera,
-            name=name, state=state, group=group, window=window,
+            name=name, state=state, group=group, window=window, confirm=confirm,
         )  # fmt: skip
         opened = 0
         stack.enter_context(suppress(KeyboardInterrupt))

@@ -19,7 +19,7 @@ import queue
 import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,19 +28,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge import seal
+from edge import seal, trial_form
 from edge.address import Address
 from edge.errors import VidikError
 from edge.listen.checkpoint import Checkpoint
-from edge.listen.opener import CHANNELS, Finding, Opener
-from edge.mqtt import Handler, Link
+from edge.listen.opener import CHANNELS, Finding, Opener, Tried
+from edge.mqtt import Handler, Link, Message
 
 WINDOW = 2_000  # messages that the broker may have under way to us; more than may wait for their signer
 _TICK = 1.0  # seconds after which an idle listener looks after what waits
 _SESSION_SECONDS = 300  # the broker keeps what comes in while we reconnect
 _RESUMED_SECONDS = 7 * 86400  # and, for a subscriber with a name, while it does not run
+_ANSWER_SECONDS = 120  # for which the answer to a test report may wait at the broker
 _LONGEST_PAUSE = 5.0  # seconds between attempts to connect
-_SHARED = ("plate", "face", "gap")  # what a group shares; every member needs every camera's status
+_SHARED = ("plate", "face", "gap", "trial")  # what a group shares; every member needs every camera's status
 
 
 class KeyFileError(VidikError):
@@ -71,7 +72,8 @@ class Listener(Handler):
     ``name``, unique among the subscribers of a broker, makes the broker keep what comes in while this one does not
     run, for a week at most. ``state`` is the file of the checkpoint; it goes with a name. ``group``: subscribers
     that give the same one share the reports among them, each getting a part (MQTT 5 brokers, and Mosquitto, EMQX
-    and HiveMQ under 3.1.1 as well). Raises ``CheckpointError``.
+    and HiveMQ under 3.1.1 as well). ``confirm``: tell a camera that its test report was opened, so that whoever puts
+    it up knows; the broker has to let this subscriber write on ``vidik/v1/+/confirm``. Raises ``CheckpointError``.
     """
 
     def __init__(
@@ -85,11 +87,13 @@ class Listener(Handler):
         state: Path | None = None,
         group: str = "",
         window: int = WINDOW,
+        confirm: bool = True,
     ) -> None:
         self.checkpoint = Checkpoint(state)
         self.opener = Opener(ca, keys, self.checkpoint)
         self._camera = camera
         self._group = group
+        self._confirm = confirm
         self._asked: set[str] = set()  # cameras whose status was asked for by name, on this connection
         self._window = window
         # holds all that may be under way, so that the broker is slowed down by its window and not by this queue,
@@ -176,10 +180,21 @@ class Listener(Handler):
                 batch.append(message)
             else:
                 waiting = self.opener.waiting
-                batch += self.opener.take(message.topic, message.payload, message.number)
+                found = self.opener.take(message.topic, message.payload, message.number)
+                batch += [self._answered(each) if isinstance(each, Tried) else each for each in found]
                 if self.opener.waiting > waiting:
                     self._ask(message.topic.split("/")[2])
         return batch, True
+
+    def _answered(self, trial: Tried) -> Tried:
+        """Tells the camera that its test report was opened, once: a broker that cuts us off for it is not tempted."""
+        if not self._confirm:
+            return trial
+        answer = Message(
+            f"vidik/v1/{trial.camera}/{trial_form.ANSWER}", trial.confirmation, expires=_ANSWER_SECONDS,
+            content_type="application/cbor",
+        )  # fmt: skip
+        return replace(trial, answered=self._link.publish(answer) is not None)
 
     def _ask(self, camera: str) -> None:
         """Asks for the retained status of a stranger: RabbitMQ gives none to those who ask for all cameras."""

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from edge.gaps import Gap
 from edge.listen.client import Connection, Listener
-from edge.listen.opener import Finding, Opened, Rejected, Sealed, Status
+from edge.listen.opener import Finding, Opened, Rejected, Sealed, Status, Tried
 from edge.records import FaceReport, PlateReport, Report
 
 _ROWS = 20
+_COUNTED = ("opened", "sealed", "rejected", "gap", "tried")
 
 
 class Lines:
@@ -47,6 +48,8 @@ class Lines:
                 self._warn("A report is sealed to a key that is not held here. Further ones are only counted.")
             case Rejected(camera, channel, reason):
                 self._warn(f"rejected from {plain(camera)}/{channel}: {plain(reason)}")
+            case Tried(camera):
+                self._warn(f"test report of {plain(camera)}: {_outcome(finding)}")
             case Gap():
                 self._warn(f"gap of {plain(finding.camera)}: {finding}")
             case Connection(up, detail):
@@ -88,6 +91,9 @@ class Board:
                 self._rows.append(_texts("", camera, channel, f"REJECTED: {reason}", "", "", style="bold red"))
             case Status(camera, content):
                 self._cameras[camera] = str(content.get("state"))
+            case Tried(camera, time, _, size):
+                says = f"test report: {_outcome(finding)}"
+                self._rows.append(_texts(_moment(time)[11:19], camera, "trial", says, "", f"{size} B", style="green"))
             case Gap():
                 self._rows.append(_texts("", finding.camera, "gap", str(finding), "", "", style="bold yellow"))
             case Connection(up, detail):
@@ -140,6 +146,10 @@ def _row(report: Report, size: int) -> tuple[Text, ...]:
     return _texts(_moment(report.time)[11:19], report.camera, _kind(report), says, report.grant, f"{size} B")
 
 
+def _outcome(trial: Tried) -> str:
+    return "opened, and the camera told so" if trial.answered else "opened; the camera was not told"
+
+
 def _texts(*cells: str, style: str = "") -> tuple[Text, ...]:
     return tuple(Text(plain(cell), style=style) for cell in cells)
 
@@ -157,4 +167,4 @@ def _name(finding: Finding | Connection) -> str:
 
 
 def _summary(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[name]} {name}" for name in ("opened", "sealed", "rejected", "gap") if counts[name])
+    return ", ".join(f"{counts[name]} {name}" for name in _COUNTED if counts[name])

@@ -15,14 +15,14 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import x25519
 
-from edge import gaps, seal
+from edge import gaps, seal, trial_form
 from edge.errors import VidikError
 from edge.gaps import Gap
 from edge.listen.checkpoint import Checkpoint, Id
 from edge.listen.trust import TrustError, check_signer
 from edge.records import Report
 
-CHANNELS = ("plate", "face", "status", gaps.CHANNEL)
+CHANNELS = ("plate", "face", "status", gaps.CHANNEL, trial_form.CHANNEL)
 _CAMERAS = 10_000  # whose signing keys are kept at hand
 _KEYS = 4  # signing keys of one camera; one that renews has two for a while
 _WAITING = 1_000  # reports whose signer is not known yet
@@ -36,6 +36,20 @@ class Opened:
 
     report: Report
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A genuine test report that could be opened, made at ``time`` (seconds since the epoch). Nothing is in it.
+
+    ``confirmation`` is what tells the camera so; ``answered``: whether it was sent.
+    """
+
+    camera: str
+    time: float
+    confirmation: bytes
+    size: int
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Status:
     content: dict[str, object]
 
 
-Finding = Opened | Sealed | Rejected | Status | Gap
+Finding = Opened | Sealed | Rejected | Status | Gap | Tried
 
 
 class _Waiting(NamedTuple):
@@ -124,6 +138,8 @@ class Opener:
                 return self._status(camera, payload)
             case gaps.CHANNEL:
                 return self._gap(camera, payload)
+            case trial_form.CHANNEL:
+                return self._trial(camera, payload)
             case _:
                 return self._report(camera, channel, payload)
 
@@ -158,7 +174,7 @@ class Opener:
         findings: list[Finding] = []
         for _ in range(len(self._waiting)):
             waiting = self._waiting.popleft()
-            found = self._report(camera, waiting.channel, waiting.payload) if waiting.camera == camera else None
+            found = self._make_of(camera, waiting.channel, waiting.payload) if waiting.camera == camera else None
             if found is None:
                 self._waiting.append(waiting)
             else:
@@ -196,6 +212,22 @@ class Opener:
             return [Rejected(camera, channel, str(error))]
         again = self._again(Id(report.camera, report.boot, report.seq))
         return [] if again else [Opened(report, len(payload))]
+
+    def _trial(self, camera: str, payload: bytes) -> list[Finding] | None:
+        """The same for a test report."""
+        known = hashlib.sha256(payload).digest()
+        try:
+            content, kid = seal.open_content(payload, self._known_signers(camera), self.keys)
+            asked = trial_form.decode(content)
+            seal.check_name(asked.camera, camera)
+        except seal.UnknownSigner:
+            return None
+        except seal.NotForUs:
+            return [] if self._again(known) else [Sealed(camera, trial_form.CHANNEL, len(payload))]
+        except VidikError as error:
+            return [Rejected(camera, trial_form.CHANNEL, str(error))]
+        again = self._again(known)
+        return [] if again else [Tried(camera, asked.time, trial_form.confirm(asked, kid), len(payload))]
 
     def _again(self, identity: Id | bytes) -> bool:
         """Whether ``identity`` was here before; remembers it."""

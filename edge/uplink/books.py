@@ -80,8 +80,16 @@ class Books:
         self.dropped[reason] += count or 1
         self.losses.add(reason, count, first, last, now)
 
+    def lose_these(self, reason: Reason, keys: Sequence[Key], now: float) -> None:
+        """These were lost. Test reports are missed by nobody but whoever waits for their confirmation."""
+        reports = [key for key in keys if key.counts]
+        if reports:
+            self.lose(reason, len(reports), min(reports), max(reports), now)
+
     def arrived(self, key: Key, now: float) -> None:
         """A report came from vision, which hands over in order: the numbers it left out never will come."""
+        if not key.counts:
+            return
         highest = max(self.accepted.items(), default=None)
         if highest is None or self.unknown_before:
             if key > (1, 1):  # not the first report that this camera has ever made
@@ -127,6 +135,8 @@ class Books:
     def accept(self, numbers: Mapping[int, int]) -> None:
         """Notes numbers of reports that were accepted, by start."""
         for boot, seq in numbers.items():
+            if not Key(boot, seq).counts:
+                continue
             self.accepted[boot] = max(self.accepted.get(boot, 0), seq)
         for oldest in sorted(self.accepted)[:-_STARTS]:
             del self.accepted[oldest]

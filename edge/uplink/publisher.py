@@ -1,8 +1,8 @@
 """Brings reports and the camera's status to the broker, and says what became of them.
 
-Topics are ``vidik/v1/{camera}/plate``, ``/face``, ``/gap``, ``/status`` and those of the notices. Holds no report
-back and retries none by itself: when a connection ends, everything it had under way is forgotten, and ``deliver``
-takes it from the spool again.
+Topics are ``vidik/v1/{camera}/plate``, ``/face``, ``/trial``, ``/gap``, ``/status`` and those of the notices. Holds no
+report back and retries none by itself: when a connection ends, everything it had under way is forgotten, and
+``deliver`` takes it from the spool again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edge.uplink.notices import Notice
 from edge.uplink.row import Stored
 
 CONTENT_TYPE = "application/cose"
-_TOPICS = {Kind.PLATE: "plate", Kind.FACE: "face"}
+_TOPICS = {Kind.PLATE: "plate", Kind.FACE: "face", Kind.TRIAL: "trial"}
 _LARGEST_WINDOW = 512  # reports under way at a time, if the broker allows as many
 _NO_SUBSCRIBERS = 0x10
 

@@ -106,9 +106,10 @@ class Salvage:
             if stored is None:
                 self.rotten.add((each[0], each[1]))
             else:
-                boot, seq = stored.key
-                self.account.came(stored.key)
-                self.highest[boot] = max(self.highest.get(boot, 0), seq)
+                if stored.key.counts:
+                    boot, seq = stored.key
+                    self.account.came(stored.key)
+                    self.highest[boot] = max(self.highest.get(boot, 0), seq)
                 yield stored
 
     def _read(self, query: str, *values: int) -> list[tuple[Any, ...]]:

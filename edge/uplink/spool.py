@@ -18,7 +18,8 @@ from typing import TypeVar
 from edge import durable
 from edge.errors import VidikError
 from edge.gaps import Reason
-from edge.handover import Item, Key
+from edge.handover import TRIALS, Item, Key
+from edge.handover.frame import LARGEST_SEQ
 from edge.uplink import database, row
 from edge.uplink.books import Books
 from edge.uplink.database import Database
@@ -35,7 +36,7 @@ _PATIENCE = 60  # calls of tidy until fewer are
 _REOPEN_SECONDS = 5.0  # between attempts to open a file that cannot be opened
 _HEADER = b"SQLite format 3\0"
 _ACCOUNTS, _ACCEPTED = "accounts", "accepted"  # names of what the database keeps for the books
-_BEFORE_ALL = Key(-1, -1)
+_BEFORE_ALL, _AFTER_TRIALS = Key(-1, -1), Key(TRIALS, LARGEST_SEQ)
 Result = TypeVar("Result")
 
 
@@ -73,6 +74,16 @@ class Spool:
         return max(0, self._books.reports - len(self._gone) - len(self._lost))
 
     @property
+    def size(self) -> int:
+        """Bytes on the medium, reckoned."""
+        return self._books.size
+
+    @property
+    def latest(self) -> Key | None:
+        """The highest key that ever was accepted, as far as is known."""
+        return max((Key(*each) for each in self._books.accepted.items()), default=None)
+
+    @property
     def removals(self) -> int:
         """How many removals wait for a commit."""
         return len(self._gone)
@@ -89,12 +100,20 @@ class Spool:
 
     def sent(self) -> list[Key]:
         """The highest number of each of the latest starts up to which nothing waits here any more."""
-        waiting = self.after(None, 1)
+        waiting = self.after(_AFTER_TRIALS, 1)
         known = [Key(*each) for each in sorted(self._books.accepted.items())]
         if not waiting:
             return known
         boot, seq = waiting[0].key
         return [key for key in known if key.boot < boot] + ([Key(boot, seq - 1)] if seq else [])
+
+    def oldest(self, besides: Container[object] = ()) -> Key | None:
+        """The first report, leaving out ``besides``; None when there is none or it cannot be read just now."""
+        try:
+            waiting = self.after(None, 1, besides)
+        except SpoolError:
+            return None
+        return waiting[0].key if waiting else None
 
     def add(self, items: Sequence[Item]) -> None:
         """Commits ``items``; they are safe when this returns. Items that are there already are left alone.
@@ -238,16 +257,13 @@ class Spool:
                 for key in self._gone:
                     books.deleted(opened.delete(key))
                 for key, reason in self._lost.items():
-                    if books.deleted(opened.delete(key)):
-                        books.lose(reason, 1, key, key, now)
+                    books.lose_these(reason, books.deleted(opened.delete(key)), now)
                 for each in rows:
                     if Key(each[0], each[1]) not in self._gone:  # otherwise the broker has it already
                         self._take(opened, each, now)
-                if expired := books.deleted(opened.delete_expired(now)):
-                    books.lose("expired", len(expired), min(expired), max(expired), now)
+                books.lose_these("expired", books.deleted(opened.delete_expired(now)), now)
                 while books.size > self._capacity:
-                    (key,) = books.deleted(opened.delete_oldest())
-                    books.lose("full", 1, key, key, now)
+                    books.lose_these("full", books.deleted(opened.delete_oldest()), now)
                 for loss in self._told:
                     books.losses.told(loss)
                 self._write_books(opened, before)
@@ -265,7 +281,7 @@ class Spool:
         if self._insert(opened, new):
             self._books.arrived(key, now)
         elif opened.sealed(key) != new[-1]:  # not the same report sent again: a camera that reuses its numbers
-            self._books.lose("conflict", 1, key, key, now)
+            self._books.lose_these("conflict", [key], now)
 
     def _insert(self, opened: Database, new: Row) -> bool:
         added = opened.insert(new)

@@ -19,7 +19,7 @@ from typing import Any
 FILE = "health.json"
 _EVERY = 1.0  # seconds between two looks
 _RENEW = 30.0  # seconds after which it is written though nothing but numbers has changed
-_HALT = 8.0  # seconds without any progress after which the pipeline counts as halted
+_HALT = 6.0  # seconds without any progress after which the pipeline counts as halted
 
 _log = logging.getLogger(__name__)
 

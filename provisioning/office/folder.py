@@ -11,15 +11,17 @@
     inventory.sqlite cameras, claims, certificates, journal
     broker/          certificate, access rules, configuration and start script of Mosquitto
     service/         certificate of the enrolment service; claims are pinned to its key
+    updates/         CAs of updates, keys for development (never those for releases), bundles that can be rolled out
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cryptography import x509
@@ -30,7 +32,7 @@ from edge.config import Port
 from edge.enrol import claim
 from edge.errors import VidikError
 from edge.grant import trust
-from provisioning import keyfile, pki
+from provisioning import grant_draft, keyfile, pki
 from provisioning.office.inventory import Inventory
 
 Host = Annotated[str, Meta(pattern=r"\A([A-Za-z0-9.-]{1,253}|[0-9a-f:.]{2,45})\Z")]
@@ -42,7 +44,8 @@ class OfficeError(VidikError):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``office.toml``. Cameras reach the broker and the enrolment service under these names."""
+    """``office.toml``. Cameras reach the broker and the enrolment service under these names. ``subscribers`` may
+    receive reports, ``senders`` hand documents down to cameras."""
 
     name: Name
     broker_host: Host
@@ -50,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     enrol_host: Host
     enrol_port: Port = 8443
     subscribers: tuple[Name, ...] = ()
+    senders: tuple[Name, ...] = ()
 
     def toml(self) -> str:
         """As it stands in the file."""
@@ -83,6 +87,14 @@ class Office:
     @property
     def service(self) -> Path:
         return self.folder / "service"
+
+    @property
+    def updates(self) -> Path:
+        return self.folder / "updates"
+
+    @property
+    def bundles(self) -> Path:
+        return self.updates / "bundles"
 
     def settings(self) -> Settings:
         """What was decided at ``init``. Raises ``OfficeError``."""
@@ -118,6 +130,20 @@ class Office:
             )
         trust.load(self.trust)
         return self.trust.read_bytes()
+
+    def recipients(self) -> dict[str, bytes]:
+        """The raw public keys of those who may open reports, by name. Raises ``DraftError``."""
+        return {path.stem: grant_draft.recipient(path) for path in sorted((self.folder / "recipients").glob("*.pub"))}
+
+    def deployment(self, trust: bytes) -> dict[str, Any]:
+        """What a camera gets besides certificates, as JSON has it. Raises ``VidikError``."""
+        settings = self.settings()
+        return {
+            "broker": {"host": settings.broker_host, "port": settings.broker_port},
+            "enrol": {"host": settings.enrol_host, "port": settings.enrol_port},
+            "recipients": {name: base64.b64encode(key).decode() for name, key in self.recipients().items()},
+            "trust": trust.decode(),
+        }
 
     def pin(self) -> str:
         """What claims pin the enrolment service by."""

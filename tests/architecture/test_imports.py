@@ -37,6 +37,10 @@ def test_enrolment_knows_neither_pixels_nor_the_content_of_reports():
     assert loaded_by("edge.enrol.__main__") & (PIXELS | CONTENT | {"paho", "asyncio"}) == set()
 
 
+def test_a_test_report_goes_no_other_way_than_reports_do():
+    assert loaded_by("edge.trial") & (NETWORK | PIXELS) == set()
+
+
 def test_a_reset_knows_no_network_library():
     assert loaded_by("edge.reset") & NETWORK == set()
 
@@ -73,8 +77,10 @@ def users(folder, library):
         ("ai_edge_litert", {"edge/vision/runtime.py"}),
         ("sqlite3", {"edge/uplink/database.py", "edge/uplink/salvage.py"}),
         ("tflite_runtime", {"edge/vision/runtime.py"}),
+        ("gi", {"edge/link/fetch.py"}),
         ("picamera2", {"edge/vision/sources/picamera.py"}),
         ("paho", {"edge/mqtt.py"}),
+        ("prometheus_client", {"edge/uplink/metrics.py"}),
         ("psycopg", {"edge/listen/sinks/postgresql.py"}),
         ("pyarrow", {"edge/listen/sinks/parquet.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
@@ -90,7 +96,7 @@ def test_each_heavy_library_has_one_home(library, home):
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("starlette", {"provisioning/office/service.py"}),
+        ("starlette", {"provisioning/office/service.py", "provisioning/office/updates.py"}),
         ("uvicorn", {"provisioning/office/serve.py"}),
         ("sqlite3", {"provisioning/office/inventory.py"}),
     ],
@@ -110,8 +116,8 @@ def floor(name):
     if parts[:1] != ["edge"] or len(parts) < 2:
         return None
     floors = {
-        "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "enrol": 3, "reset": 3,
-        "grant": 2, "seal": 1, "records": 1, "mqtt": 1,
+        "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "enrol": 3, "reset": 3, "trial": 3, "update": 3,
+        "grant": 2, "seal": 1, "records": 1, "trial_form": 1, "mqtt": 1,
     }  # fmt: skip
     return floors.get(parts[1], 0)
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
 from edge import config
 from edge.address import Address
@@ -29,8 +30,11 @@ from edge.enrol.errors import EnrolError, TryLater
 from edge.enrol.service import Service
 from edge.listen.client import read_ca
 from edge.listen.trust import check_signer
+from edge.trial import recipients_of
+from edge.trial_form import TrialError
 from provisioning import pki
-from provisioning.office import registrar
+from provisioning.grant_draft import DraftError
+from provisioning.office import cli, registrar
 from provisioning.office.folder import Office
 from provisioning.office.inventory import Inventory
 from provisioning.office.limit import FailureLimit
@@ -129,6 +133,24 @@ def test_a_claim_becomes_an_identity_that_everybody_accepts(
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
     serials = {f"{held(tmp_path, f'{purpose}.pem').serial_number:x}" for purpose in PURPOSES}
     assert serials == {one.serial for one in inventory.certificates(claim.camera)}
+
+
+def test_a_camera_learns_who_may_open_its_test_reports(
+    way: Way, claim: Claim, office: Office, inventory: Inventory, tmp_path: Path
+) -> None:
+    key = x25519.X25519PrivateKey.generate().public_key()
+    (tmp_path / "court.pub").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(DraftError):
+        cli.recipient(office.trust, office.folder)
+    cli.recipient(tmp_path / "court.pub", office.folder)
+    try:
+        procedure.enrol(tmp_path / "camera", claim, way.by_claim)
+    finally:
+        (office.folder / "recipients" / "court.pub").unlink()
+    assert dict(recipients_of(tmp_path / "camera")) == {"court": key}
+    procedure.enrol(tmp_path / "later", claim_for(office, inventory, next(_next)), way.by_claim)
+    with pytest.raises(TrialError, match="vidik provision recipient"):
+        recipients_of(tmp_path / "later")
 
 
 def test_enrolling_again_with_the_same_claim_changes_nothing(way: Way, claim: Claim, tmp_path: Path) -> None:

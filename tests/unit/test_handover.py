@@ -16,8 +16,8 @@ from tests.rig import wait_for
 
 items = st.builds(
     Item,
-    kind=st.sampled_from(Kind),
-    key=st.builds(Key, boot=st.integers(0, 2**32 - 1), seq=st.integers(0, 2**63 - 1)),
+    kind=st.sampled_from([Kind.PLATE, Kind.FACE]),
+    key=st.builds(Key, boot=st.integers(1, 2**32 - 1), seq=st.integers(0, 2**63 - 1)),
     retention=st.integers(1, LONGEST_RETENTION),
     sealed=st.binary(min_size=1, max_size=LARGEST),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from edge.handover import Item, Key, Kind
+from edge.handover import TRIALS, Item, Key, Kind
 from edge.uplink.spool import Spool, SpoolError
 
 CAPACITY = 1 << 20
@@ -171,3 +172,28 @@ def test_a_file_that_is_no_spool_is_kept_aside(tmp_path: Path) -> None:
 def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SpoolError, match="cannot be opened"):
         Spool(tmp_path / "nowhere" / "s", CAPACITY)
+
+
+def test_reports_that_are_only_tests_are_in_nobodys_account(spool: Spool, clock: Clock) -> None:
+    """Numbers of theirs mean nothing: none is stated as sent, none is announced as lost, none makes a hole."""
+    tests = [item(seq, boot=TRIALS, kind=Kind.TRIAL) for seq in (2**62 - 1, 7, 5)]
+    spool.add([tests[0], item(1, retention=600), tests[1], item(2, retention=600)])
+    assert (len(spool), spool.sent()) == (4, [(1, 0)])
+    spool.give_up(tests[0].key)
+    spool.remove([Key(1, 1), Key(1, 2)])
+    spool.flush()
+    assert spool.sent() == [(1, 2)]
+    clock.time += 61
+    spool.tidy()  # the other has expired
+    spool.add([tests[2], item(3, retention=600)])
+    spool.add([item(5, boot=TRIALS, kind=Kind.TRIAL, sealed=b"another")])
+    assert (spool.losses, spool.dropped) == ([], {})
+    assert numbers(spool) == [(TRIALS, 5), (1, 3)]
+
+
+def test_a_spool_that_begins_with_a_test_report_has_lost_nothing(tmp_path: Path, clock: Clock) -> None:
+    with closing(Spool(tmp_path / "new.sqlite", CAPACITY, clock)) as spool:
+        spool.add([item(99, boot=TRIALS, kind=Kind.TRIAL)])
+    with closing(Spool(tmp_path / "new.sqlite", CAPACITY, clock)) as spool:
+        spool.add([item(1), item(2)])
+        assert (spool.losses, spool.sent()) == ([], [(1, 0)])

@@ -113,7 +113,7 @@ function open(scalar, encapsulated, ciphertext, aad) {
   return Buffer.concat([cipher.update(ciphertext.subarray(0, -16)), cipher.final()]);
 }
 
-for (const report of vectors.reports) {
+function openedByTheFirst(report) {
   const { tag, value: [own, , inner, signature] } = decode(hex(report["sealed to the first recipient"]));
   must(tag === 18, "a report is COSE_Sign1");
   const signed = list(text("Signature1"), blob(own), blob(Buffer.alloc(0)), blob(inner));
@@ -124,5 +124,16 @@ for (const report of vectors.reports) {
   const opened = open(hex(vectors.recipients[0].private), unprotected.get(-4), ciphertext, aad);
   must(opened.equals(hex(report.content)), "the content of a report");
   must(decode(opened).get(2) === report.says.camera, "the camera in a report");
+  return decode(opened);
 }
+for (const report of vectors.reports) must([1, 2].includes(openedByTheFirst(report).get(1)), "the kind of a report");
+
+// a test report, and its confirmation
+const trial = openedByTheFirst(vectors.trial);
+must(trial.get(1) === 3, "the kind of a test report");
+const confirmation = decode(hex(vectors.trial.confirmation));
+must(confirmation.get(1).equals(trial.get(30)) && confirmation.get(2).toString("hex") === vectors.recipients[0].kid, "what is confirmed");
+const proof = createHmac("sha256", trial.get(31)).update("vidik trial confirmed\0").update(`${trial.get(2)}\0`)
+  .update(confirmation.get(1)).update(confirmation.get(2)).digest();
+must(confirmation.get(3).equals(proof), "the proof in a confirmation");
 console.log(`${checked} statements hold`);

@@ -14,11 +14,12 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge import records, seal
+from edge import records, seal, trial_form
 from edge.grant import document, gate, rotation, signed, trust
 from edge.grant.document import Grant, ListedFace, Revocation
 from edge.hybrid import HybridPrivateKey
 from edge.records import FaceReport, Measure, PlateReport, Trigger
+from edge.trial_form import Asked
 from edge.vision.values import FaceTemplate
 
 PATH = Path(__file__).parent / "vectors.json"
@@ -95,7 +96,24 @@ def make() -> dict[str, object]:
         ],
         "refused": _refused(plates, good[0][3]),
         "reports": [_report(report) for report in reports()],
+        "trial": _trial(),
         "derived": _derived(),
+    }
+
+
+def trial() -> Asked:
+    """A test report."""
+    return Asked(camera="cam-1", time=NOW, id=bytes(range(8)), nonce=bytes(range(100, 132)))
+
+
+def _trial() -> dict[str, object]:
+    asked, recipient = trial(), RECIPIENTS[0].public_key()
+    content = trial_form.encode(asked)
+    return {
+        "says": _plain(asked),
+        "content": content.hex(),
+        "sealed to the first recipient": seal.Sealer(SIGNERS["camera"]).seal_content(content, recipient).hex(),
+        "confirmation": trial_form.confirm(asked, seal.key_id(recipient)).hex(),
     }
 
 

@@ -34,13 +34,14 @@ def test_another_language_agrees(node):
     assert "statements hold" in done.stdout
 
 
-@pytest.mark.parametrize("part", ["signature", "report", "digest"])
+@pytest.mark.parametrize("part", ["signature", "report", "digest", "trial"])
 def test_it_would_notice(node, tmp_path, part):
     vectors = json.loads(generate.PATH.read_text(encoding="utf-8"))
     holder, name = {
         "signature": (vectors["documents"][0], "signed"),
         "report": (vectors["reports"][0], "sealed to the first recipient"),
         "digest": (vectors["derived"], "digest of BG123AB"),
+        "trial": (vectors["trial"], "confirmation"),
     }[part]
     holder[name] = holder[name][:-1] + ("0" if holder[name][-1] != "0" else "1")
     spoilt = tmp_path / "vectors.json"

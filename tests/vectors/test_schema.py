@@ -10,7 +10,7 @@ import cbor2
 import pytest
 from pycddl import Schema, ValidationError
 
-from edge import cbor, records
+from edge import cbor, records, trial_form
 from edge.audit import chain
 from edge.grant import document, signed, trust
 from edge.grant.document import Revocation
@@ -58,6 +58,19 @@ def test_documents_are_as_the_schema_says(vector):
 @pytest.mark.parametrize("report", VECTORS["reports"], ids=["plate", "face", "plate, triggered", "face, triggered"])
 def test_reports_are_as_the_schema_says(report):
     assert accepts(REPORT, bytes.fromhex(report["content"]))
+
+
+def test_a_trial_and_its_confirmation_are_as_the_schema_says():
+    trial, answer = schema("trial.cddl", "trial"), schema("trial.cddl", "confirmation")
+    content, confirmation = (bytes.fromhex(VECTORS["trial"][name]) for name in ("content", "confirmation"))
+    assert accepts(trial, content)
+    assert accepts(answer, confirmation)
+    assert not accepts(REPORT, content)
+    for spoiled in ({0: 2}, {1: 1}, {30: b"short"}, {31: "text"}, {99: 0}, {5: -1}):
+        raw = cbor2.dumps({**cbor2.loads(content), **spoiled}, canonical=True)
+        assert not accepts(trial, raw), spoiled
+        with pytest.raises(trial_form.TrialError):
+            trial_form.decode(raw)
 
 
 def test_optional_parts_of_a_grant():

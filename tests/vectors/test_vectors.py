@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from edge import records, seal
+from edge import records, seal, trial_form
 from edge.grant import document, gate, rotation, signed, trust
 from edge.grant.signed import GrantError
 from edge.vision.values import FaceTemplate
@@ -66,6 +66,20 @@ def test_reports(vector, report):
     ):
         for keys in holders:
             assert seal.open_sealed(hexed(vector, name), "cam-1", {seal.key_id(camera): camera}, keys) == report
+
+
+def test_the_trial():
+    vector, asked = VECTORS["trial"], generate.trial()
+    camera, recipient = generate.SIGNERS["camera"].public_key(), generate.RECIPIENTS[0]
+    kid = seal.key_id(recipient.public_key())
+    assert trial_form.encode(asked) == hexed(vector, "content")
+    opened = seal.open_content(
+        hexed(vector, "sealed to the first recipient"), {seal.key_id(camera): camera}, {kid: recipient}
+    )
+    assert opened == (hexed(vector, "content"), kid)
+    assert trial_form.decode(opened[0]) == asked
+    assert trial_form.confirm(asked, kid) == hexed(vector, "confirmation")
+    assert trial_form.confirms(hexed(vector, "confirmation"), asked, kid)
 
 
 def test_derivations():
