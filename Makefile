@@ -11,6 +11,7 @@
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
+# make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -19,7 +20,7 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-tpm test-node bench-fleet test-sources test-picamera test-tflite test-soak test-fleet-enrolment clean help
+.PHONY: audit run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-tpm test-node bench-fleet test-sources test-picamera test-tflite test-soak test-fleet-enrolment clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,7 +38,7 @@ SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-goo
 	gstreamer1.0-plugins-ugly gstreamer1.0-libav gir1.2-gst-rtsp-server-1.0 python3-gi
 
 test-sources: $(TEST_READY)
-	$(if $(filter 0,$(shell id -u)),,sudo -n) apt-get install -y -q --no-install-recommends $(SERVERS)
+	scripts/test-packages $(SERVERS)
 	$(BIN)/pytest tests/contract/test_source_contract.py $(if $(DEVICE),--device "$(DEVICE)")
 
 test-picamera:
@@ -57,6 +58,12 @@ test-fuzz: $(TEST_READY)
 
 test-faults: $(TEST_READY)
 	$(BIN)/python -m tests.faults.chaos --runs $(or $(FAULT_RUNS),500) $(if $(FAULT_SEED),--seed $(FAULT_SEED))
+
+# an environment of its own, so that what is looked up is never changed by who looks it up
+audit:
+	python3 -m venv build/audit-tool
+	build/audit-tool/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
+	build/audit-tool/bin/python image-build/audit $(or $(SBOM),$(wildcard build/image/*.sbom.json))
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
@@ -88,7 +95,11 @@ $(RUN_READY): $(INPUTS)
 	@scripts/setup demo
 	@touch $@
 
-$(TEST_READY): $(INPUTS)
+# Debian's packages that the tests of make test work with
+TEST_PACKAGES := rauc squashfs-tools dbus-daemon mosquitto postgresql
+
+$(TEST_READY): $(INPUTS) scripts/test-packages
+	@scripts/test-packages $(TEST_PACKAGES)
 	@scripts/setup dev
 	@touch $@ $(RUN_READY)
 

@@ -10,7 +10,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Protocol
 from edge.errors import VidikError
 from provisioning import mosquitto as mosquitto_files
 from provisioning.mosquitto import Listener
+from provisioning.ports import free_port, serves
 
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
 
@@ -131,14 +131,15 @@ class ChildBroker:
         log = self._settings.folder / "broker.log"
         with log.open("ab") as output:
             # a session of its own: Ctrl-C at the terminal is for whoever supervises us, who stops us last
+            # and its own folder, for whatever it writes where it stands
             self._process = subprocess.Popen(
-                command, cwd=_PROJECT, stdout=output, stderr=output, start_new_session=True, env=self._environment()
-            )
+                command, cwd=self._settings.folder, stdout=output, stderr=output, start_new_session=True,
+                env=self._environment(),
+            )  # fmt: skip
         until = time.monotonic() + self.start_seconds
         while time.monotonic() < until and self._process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
+            if serves(self._process.pid, self._port):  # and not another program, which was quicker
+                return
             time.sleep(0.05)
         self.kill()
         raise BrokerError(f"The broker does not start on port {self._port}. Its log says why: {log}")
@@ -177,6 +178,9 @@ class Embedded(ChildBroker):
 
     mqtt5 = False
 
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ, PYTHONPATH=os.pathsep.join([str(_PROJECT), os.environ.get("PYTHONPATH", "")]))
+
     def _prepare(self) -> list[str]:
         settings = self._settings
         command = [sys.executable, "-m", "provisioning.embedded_broker", "--port", str(self._port)]
@@ -197,11 +201,3 @@ def write_mosquitto(settings: Settings) -> list[Path]:
         None if settings.crl is None else settings.crl.resolve(), folder, getpass.getuser(),
     )  # fmt: skip
     return mosquitto_files.write(folder, listener, settings.subscribers, settings.offices)
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -92,6 +92,7 @@ grants = "grants"
 incoming = "run/incoming"
 state = "state"
 notices = "run/notices"
+events = "events"
 signing_key = "identity/signing.key"
 signing_certificate = "identity/signing.pem"
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from provisioning import pki
 from provisioning.access import CAMERA, OFFICE, SUBSCRIBER, Role
-from provisioning.broker import BrokerError, ChildBroker, Settings, free_port
+from provisioning.broker import BrokerError, ChildBroker, Settings
+from provisioning.ports import free_port
 
 NODES = 3
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from provisioning import pki
 from provisioning.access import CAMERA, OFFICE, SUBSCRIBER
-from provisioning.broker import BrokerError, ChildBroker, Settings, free_port
+from provisioning.broker import BrokerError, ChildBroker, Settings
+from provisioning.ports import free_port
 
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper beside it insists on its own user
 _ANY = "[^.]+"  # camera

@@ -46,11 +46,15 @@ class Account:
     def append(self, event: str, **facts: Any) -> None:
         """Writes one entry, or keeps it until it can be written. Raises ``AuditError`` only for what the closed list
         of events does not allow."""
+        self.append_at(self._clock.wall(), event, **facts)
+
+    def append_at(self, wall: float, event: str, /, **facts: Any) -> None:
+        """The same for what happened at ``wall``, seconds since the epoch."""
         checked = events.check(event, facts)
         if len(self._waiting) >= MOST_WAITING:
             self._surplus[event] += 1
             return
-        self._waiting.append(_Waiting(self._clock.wall(), event, checked))
+        self._waiting.append(_Waiting(wall, event, checked))
         if len(self._waiting) == 1:
             self._since = self._clock.monotonic()
             self._write()

@@ -30,6 +30,7 @@ class Event(NamedTuple):
     provoked: bool = False
 
 
+_POSTED = {"post": str, "by": str}  # what other processes stated: the ID of the post, and its user
 _GRANT = {"grant": str, "serial": int, "function": str, "digest": str}
 
 EVENTS: Mapping[str, Event] = {
@@ -47,8 +48,9 @@ EVENTS: Mapping[str, Event] = {
     "config": Event({"digest": str}),
     "config-refused": Event({"reason": str, "digest": str}, provoked=True),
     "models": Event({"digest": str}),
-    "provisioning": Event({"state": str, "reason": str}),
-    "update": Event({"state": str, "software": str, "reason": str}),
+    "provisioning": Event({"state": str, "reason": str} | _POSTED, provoked=True),
+    "update": Event({"state": str, "software": str, "reason": str} | _POSTED, provoked=True),
+    "post-refused": Event({"reason": str}, provoked=True),
     # the law
     "trust": Event({"version": int, "digest": str}),
     "trust-refused": Event({"reason": str, "digest": str}, provoked=True),

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge import config, durable
 from edge.audit import Account, Audit, Tally
+from edge.audit.collect import Collector
 from edge.clock import Clock, Timekeeper
 from edge.errors import VidikError
 from edge.grant import trust
@@ -94,6 +95,8 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
     account = Account(audit, clock)
     models = manifest(models_dir())
     _announce(account, boot, settings, models)
+    health = Health(settings.notices or settings.state, settings.camera)
+    collect = collecting(settings, account, clock, health)
     tally = Tally(account, clock)
     keeper = Timekeeper(clock, settings.state / NEWEST, account)
     shots = best_shots()
@@ -128,13 +131,13 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         told = sender.dropped
         held = [terms.grant for terms in grants.terms(now)]
         account.tick()
+        collect()
         tally.tick()
         notices.tick(g for g in held if keeper.trusted and standing(g, settings.camera, now) is None)
 
     watch(clock.wall())  # says at once, in the log, what the camera may do
     model = bytes.fromhex(models["face-embedder"].sha256)[:8]
     numbers = itertools.count(1)
-    health = Health(settings.notices or settings.state, settings.camera)
     accelerated = accelerate(settings.accelerator, health)
     governor = Governor(settings.thermal.hot)
 
@@ -151,9 +154,7 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
 
     used = Used(settings, open_source, SparingLook(look(settings.look), governor))
     warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload)
-    days = certificate_days(certificate, clock)
-    health.facts.append(lambda: {"models_on": dict(accelerated.status()), "certificate_days": days()})
-    health.troubles.append(lambda: [] if keeper.trusted else ["the clock cannot be trusted, so nothing is reported"])
+    state(health, accelerated, keeper, certificate_days(certificate, clock))
     used.camera = Watched(used.source, keeper, watch, warden)
     pipeline = Pipeline(
         camera=used.camera,
@@ -205,6 +206,21 @@ def accelerate(settings: config.Accelerator, health: Health | None = None) -> Ac
     if health is not None:
         health.troubles.append(accelerators.troubles)
     return accelerators
+
+
+def state(health: Health, accelerators: Accelerators, keeper: Timekeeper, days: Callable[[], int]) -> None:
+    """Has ``health`` say what runs the models, whether the clock is right, and ``days`` that the certificate holds."""
+    health.facts.append(lambda: {"models_on": dict(accelerators.status()), "certificate_days": days()})
+    health.troubles.append(lambda: [] if keeper.trusted else ["the clock cannot be trusted, so nothing is reported"])
+
+
+def collecting(settings: config.Vision, account: Account, clock: Clock, health: Health) -> Callable[[], None]:
+    """What takes in the events of other processes, to be called often."""
+    if settings.events is None:
+        return lambda: None
+    collector = Collector(settings.events, account, clock)
+    health.troubles.append(lambda: [collector.trouble] if collector.trouble else [])
+    return collector.tick
 
 
 def certificate_days(certificate: x509.Certificate, clock: Clock) -> Callable[[], int]:

@@ -15,7 +15,7 @@ from edge.grant import trust as trust_file
 from edge.grant.words import plain
 from provisioning import broker_cli, grant_draft, passphrase, pki
 from provisioning.office import backup as backups
-from provisioning.office import broker_files, camera_cli, create, revocation, table
+from provisioning.office import broker_files, camera_cli, create, revocation, table, update_cli
 from provisioning.office.cli_parts import HERE, Folder, PassphraseFile, existing, inventory_of
 from provisioning.office.folder import OfficeError, Settings
 
@@ -107,6 +107,9 @@ app.command()(broker_cli.broker)
 app.command(name="list")(camera_cli.list_)
 app.command()(camera_cli.revoke)
 app.command()(camera_cli.retire)
+app.command()(update_cli.bundle)
+app.add_typer(update_cli.keys, name="update-key")
+app.add_typer(update_cli.release, name="release")
 
 
 @app.command()

@@ -11,6 +11,7 @@
     inventory.sqlite cameras, claims, certificates, journal
     broker/          certificate, access rules, configuration and start script of Mosquitto
     service/         certificate of the enrolment service; claims are pinned to its key
+    updates/         CAs of updates, keys for development (never those for releases), bundles that can be rolled out
 """
 
 from __future__ import annotations
@@ -86,6 +87,14 @@ class Office:
     @property
     def service(self) -> Path:
         return self.folder / "service"
+
+    @property
+    def updates(self) -> Path:
+        return self.folder / "updates"
+
+    @property
+    def bundles(self) -> Path:
+        return self.updates / "bundles"
 
     def settings(self) -> Settings:
         """What was decided at ``init``. Raises ``OfficeError``."""

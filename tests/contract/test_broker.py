@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -150,6 +151,15 @@ def test_a_broker_that_cannot_start_says_where_to_look(kind: str, tmp_path: Path
     (tmp_path / "broker.pem").write_text("not a certificate")
     with pytest.raises(BrokerError, match=r"broker\.log"):
         SMALL[kind][0](rig.broker_settings).start()
+
+
+def test_another_program_on_its_port_is_not_taken_for_it(kind: str, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = replace(Rig(tmp_path).broker_settings, port=other.getsockname()[1])
+        with pytest.raises(BrokerError, match=r"broker\.log"):
+            SMALL[kind][0](settings).start()
 
 
 def test_the_best_broker_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

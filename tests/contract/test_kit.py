@@ -125,7 +125,7 @@ def test_asyncio_gets_the_same_and_can_be_cancelled(rig: Rig, port: int, camera:
 
 
 @pytest.fixture
-def management_system(rig: Rig) -> Iterator[int]:
+def management_system(rig: Rig, port: int) -> Iterator[int]:  # port: skipped where there is no Mosquitto
     """Another broker, where the subscriber may publish: a camera's certificate is used, and its own subtree."""
     made = Mosquitto(replace(rig.broker_settings, folder=rig.folder / "system"))
     made.start()
