@@ -3,6 +3,7 @@
 # make bench-uplink  measures throughput, memory and flash wear of the delivery
 # make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-brokers  also tests RabbitMQ and a NATS cluster, which take minutes (packages rabbitmq-server, nats-server)
+# make test-tpm  tests keys in a TPM 2.0, a software one that it installs (swtpm, tpm2-abrmd, tpm2-openssl)
 # make test-node  checks the consumer in Node.js and the AsyncAPI document (nodejs, npm)
 # make bench-fleet  simulates 1,000 cameras at a broker that restarts
 # make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
@@ -10,6 +11,8 @@
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
+# make test-raspberry-pi  builds the root of the Raspberry Pi's image as far as Debian's archive goes (as root)
+# make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -18,10 +21,11 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-node bench-fleet test-sources test-picamera test-tflite test-soak test-fleet-enrolment clean help
+# every target is a task, none a file
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 run: $(RUN_READY)
 	@$(BIN)/vidik demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(CAMERA),--source "$(CAMERA)") $(if $(SOUGHT),--sought "$(SOUGHT)")
@@ -42,6 +46,9 @@ test-sources: $(TEST_READY)
 test-picamera:
 	scripts/test-picamera
 
+test-raspberry-pi:
+	scripts/test-raspberry-pi
+
 test-tflite:
 	scripts/test-tflite
 
@@ -57,6 +64,12 @@ test-fuzz: $(TEST_READY)
 test-faults: $(TEST_READY)
 	$(BIN)/python -m tests.faults.chaos --runs $(or $(FAULT_RUNS),500) $(if $(FAULT_SEED),--seed $(FAULT_SEED))
 
+# an environment of its own, so that what is looked up is never changed by who looks it up
+audit:
+	python3 -m venv build/audit-tool
+	build/audit-tool/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
+	build/audit-tool/bin/python image-build/audit $(or $(SBOM),$(wildcard build/image/*.sbom.json))
+
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
 
@@ -65,6 +78,7 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+	@$(BIN)/python -m models.lab.bench.starting
 
 bench-uplink: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench.delivery
@@ -75,6 +89,10 @@ bench-fleet: $(TEST_READY)
 test-brokers: $(TEST_READY)
 	VIDIK_TEST_BROKERS=1 $(BIN)/pytest tests/contract/test_access.py tests/contract/test_servers.py tests/faults/test_nats_cluster.py
 
+test-tpm: $(TEST_READY)
+	scripts/setup-tpm
+	$(BIN)/pytest tests/contract/test_keys.py
+
 test-node: $(TEST_READY)
 	cd tests/node && npm install --no-save --ignore-scripts --no-audit --no-fund && npm test
 	$(BIN)/pytest tests/node
@@ -84,7 +102,7 @@ $(RUN_READY): $(INPUTS)
 	@touch $@
 
 # Debian's packages that the tests of make test work with
-TEST_PACKAGES := mosquitto postgresql
+TEST_PACKAGES := rauc squashfs-tools dbus-daemon mosquitto postgresql
 
 $(TEST_READY): $(INPUTS) scripts/test-packages
 	@scripts/test-packages $(TEST_PACKAGES)

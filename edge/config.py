@@ -12,13 +12,17 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from edge import toml
+from edge import systemd, toml
 from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
 Milliseconds = Annotated[float, Meta(gt=0.0, le=10_000.0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Exposure = Annotated[int, Meta(ge=10, le=1_000_000)]
+Gain = Annotated[float, Meta(ge=1.0, le=1024.0)]
+Between = tuple[Annotated[float, Meta(ge=0.0, le=1e6)], Annotated[float, Meta(ge=0.0, le=1e6)]]
+Shares = tuple[Annotated[float, Meta(ge=0.0, le=1.0)], Annotated[float, Meta(ge=0.0, le=1.0)]]
 CONFIRMATIONS = "confirm"  # the folder in ``incoming`` for confirmations of test reports, which cannot fill that up
 
 
@@ -38,7 +42,9 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
     where documents from the broker go, for vision to verify; ``signals`` the folder where the states of signals from
-    the broker go, for vision's rules (docs/rules.md).
+    the broker go, for vision's rules (docs/rules.md); ``stated`` the folder where the uplink says whether it is
+    connected, by which a new image is judged (docs/updates.md). On ``metrics_port`` of the loopback interface the
+    camera's figures are served for Prometheus.
     """
 
     camera: CameraId
@@ -54,6 +60,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     incoming: Path | None = None
     signals: Path | None = None
+    stated: Path | None = None
     fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60
     wait_for_subscribers: bool = True
@@ -61,6 +68,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     answer_seconds: Annotated[float, Meta(ge=1.0, le=600.0)] = 30.0
     drain_rate: Annotated[float, Meta(ge=0.0, le=100_000.0)] = 50.0
     commit_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
+    metrics_port: Port | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,15 +88,17 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a camera is to be set. ``None`` leaves it to the camera.
 
-    ``exposure_us`` is the time of exposure in microseconds, ``gain`` the analogue gain, ``focus`` the lens position in
-    dioptres (0: infinity); a Raspberry Pi camera without ``focus`` keeps focusing by itself if it can.
+    ``exposure_us`` is the time of exposure in microseconds, ``gain`` the analogue gain (of a V4L2 camera: in the units
+    of its driver), ``focus`` the lens position in dioptres (0: infinity); a Raspberry Pi camera without ``focus`` keeps
+    focusing by itself if it can. ``monochrome`` has it leave out colours.
     """
 
     width: Annotated[int, Meta(ge=320, le=4096, multiple_of=4)] = 1920
     height: Annotated[int, Meta(ge=240, le=4096, multiple_of=4)] = 1080
     fps: Annotated[float, Meta(ge=1.0, le=120.0)] = 15.0
-    exposure_us: Annotated[int, Meta(ge=10, le=1_000_000)] | None = None
-    gain: Annotated[float, Meta(ge=1.0, le=64.0)] | None = None
+    exposure_us: Exposure | None = None
+    gain: Gain | None = None
+    monochrome: bool = False
     focus: Annotated[float, Meta(ge=0.0, le=32.0)] | None = None
 
 
@@ -108,6 +118,50 @@ class Thermal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     hot: Annotated[float, Meta(ge=30.0, le=120.0)] = 78.0
     zones: Path = Path("/sys/class/thermal")
+
+
+class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that is switched on by ``when``, such as an infrared lamp: an LED of the kernel (``led``, a folder like
+    ``/sys/class/leds/ir``), or the line ``line`` of the GPIO chip ``chip``. With ``pulse_ms`` it is on for so many
+    milliseconds only, at the change."""
+
+    name: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
+    led: Path | None = None
+    chip: Path | None = None
+    line: Annotated[int, Meta(ge=0, le=4095)] | None = None
+    active_low: bool = False
+    when: Literal["night", "day"] = "night"
+    pulse_ms: Annotated[int, Meta(ge=0, le=500)] = 0
+
+    def __post_init__(self) -> None:
+        if (self.led is None) == (self.chip is None) or (self.chip is None) != (self.line is None):
+            raise ValueError(f"the output {self.name} needs either led, or chip and line")
+
+
+class Night(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When it is night for a camera, and what changes then.
+
+    Below the first of ``lux`` it is night, above the second day, where the camera states or lets reckon the light;
+    elsewhere the same holds of ``luminance``, the picture's median from 0 to 1. That must last ``steady_seconds``; what
+    was changed stays for ``dwell_seconds`` at least. ``exposure_us`` and ``gain`` are what the camera is fixed to at
+    night, so that plates do not blur; None leaves them as by day.
+    """
+
+    lux: Between = (10.0, 40.0)
+    luminance: Shares = (0.1, 0.35)
+    steady_seconds: Annotated[float, Meta(ge=0.0, le=600.0)] = 10.0
+    dwell_seconds: Annotated[float, Meta(ge=1.0, le=3600.0)] = 120.0
+    exposure_us: Exposure | None = None
+    gain: Gain | None = None
+    monochrome: bool = False
+    output: Annotated[tuple[Output, ...], Meta(max_length=4)] = ()
+
+    def __post_init__(self) -> None:
+        for name, (dark, bright) in (("lux", self.lux), ("luminance", self.luminance)):
+            if dark >= bright:
+                raise ValueError(f"of {name}, what is night ({dark:g}) must be less than what is day ({bright:g})")
+        if len({each.name for each in self.output}) < len(self.output):
+            raise ValueError("two outputs have the same name")
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -146,6 +200,7 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     lens: Camera = Camera()
     accelerator: Accelerator = Accelerator()
     thermal: Thermal = Thermal()
+    night: Night | None = None
 
     def __post_init__(self) -> None:
         for number, polygon in enumerate(self.privacy, 1):
@@ -154,15 +209,28 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 Table = TypeVar("Table", Uplink, Vision, Link)
 _TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision", Link: "link"}
+# the key that a process holds, and the name under which the service manager hands it over
+_CREDENTIALS = {Uplink: ("key", "connection.key"), Vision: ("signing_key", "signing.key")}
 
 
 def load(path: Path, table: type[Table]) -> Table:
-    """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend."""
-    name = _TABLES[table]
+    """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend.
+
+    A key that the service manager hands to the process takes the place of the file that the configuration names.
+    """
     try:
         parsed = toml.read(path)
     except toml.TomlError as error:
         raise ConfigError(f"The configuration {path} cannot be read: {error}. Mend it and start again.") from error
+    settings = convert(parsed, path, table)
+    field, name = _CREDENTIALS.get(table, ("", ""))
+    given = systemd.credential(name) if name else None
+    return settings if given is None else msgspec.structs.replace(settings, **{field: given})
+
+
+def convert(parsed: dict[str, Any], path: Path, table: type[Table]) -> Table:
+    """The same of what was read already, as if it stood in ``path``. Raises ``ConfigError``."""
+    name = _TABLES[table]
     if not isinstance(parsed.get(name), dict):
         raise ConfigError(f"The configuration {path} has no table [{name}]. Add it: docs/configuration.md shows one.")
 

@@ -115,7 +115,7 @@ class Detection:
     points: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Shot:
     """A crop that may be read later, with what is needed to judge it. Lives in memory only.
 

@@ -11,34 +11,46 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge import config, systemd
 from edge.errors import VidikError
 from edge.vision.governor import Governor, Level
 from edge.vision.health import Health, temperature
 from edge.vision.sources import FrameSource, LiveSource, Skip, State
+from edge.vision.switch import Switch
 from edge.vision.values import Frame
 
 _EVERY = 1.0  # seconds between two looks at what changes slowly
 _WINDOW = 5.0  # seconds over which rates are taken
 
+_QUANTILES = (("p50", 0.5), ("p95", 0.95))
+
 _log = logging.getLogger(__name__)
+
+
+class _Done(NamedTuple):
+    """A frame that was described: when, how long that took, and how old it was then, in seconds."""
+
+    at: float
+    spent: float
+    age: float
 
 
 class Warden:
     """Watches over one pipeline. ``source`` gives its camera, ``reload`` applies a new configuration and returns what
-    of it needs a new start."""
+    of it needs a new start; ``switch`` is told of the light."""
 
     def __init__(
         self, settings: config.Vision, health: Health, governor: Governor, source: Callable[[], FrameSource], *,
         path: Path | None = None, reload: Callable[[config.Vision], list[str]] = lambda _: [],
-        clock: Callable[[], float] = time.monotonic,
+        switch: Switch | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._zones, self._path, self._reload = settings.thermal.zones, path, reload
         self._health, self._governor, self._source, self._clock = health, governor, source, clock
+        self._switch = switch
         self._temperature: float | None = None
-        self._done: deque[tuple[float, float]] = deque()  # when frames were done, and what they took
+        self._done: deque[_Done] = deque()
         self._began = clock()
         self._taken = self._next = self._began
         self._ready = False
@@ -54,14 +66,18 @@ class Warden:
         self._taken = self._clock()
         wanted = self._governor.wants(frame.index)
         self._spared += not wanted
+        if self._switch is not None:
+            self._switch.look(self._taken, frame, self._source())
         return wanted
 
     def done(self) -> None:
         """The frame wanted last has been described."""
         now = self._clock()
+        source = self._source()
+        came = source.came if isinstance(source, LiveSource) and source.came is not None else self._taken
         self._frames += 1
-        self._done.append((now, now - self._taken))
-        while self._done[0][0] < now - _WINDOW:
+        self._done.append(_Done(now, now - self._taken, now - came))
+        while self._done[0].at < now - _WINDOW:
             self._done.popleft()
         if not self._ready:
             self._ready = True
@@ -118,15 +134,19 @@ class Warden:
         governor = self._governor
         if governor.level:
             found.append(f"{governor.level.words} left out: {governor.cause}")
-        return found
+        return found + ([] if self._switch is None else self._switch.troubles())
 
     def facts(self) -> Mapping[str, Any]:
         """The numbers of the moment."""
         now, done, source = self._clock(), list(self._done), self._source()
-        recent = [spent for at, spent in done if at >= now - _WINDOW]
+        recent = [each for each in done if each.at >= now - _WINDOW]
+        ages = sorted(each.age for each in recent)
         facts: dict[str, Any] = {
             "fps": round(len(recent) / min(_WINDOW, max(0.1, now - self._began)), 1),
-            "frame_ms": round(1000 * sum(recent) / len(recent), 1) if recent else None,
+            "frame_ms": round(1000 * sum(each.spent for each in recent) / len(recent), 1) if recent else None,
+            "latency_ms": {
+                name: round(1000 * ages[int(share * len(ages))], 1) for name, share in _QUANTILES if ages
+            },
             "frames": self._frames,
             "skipped": {reason.value: count for reason, count in source.skipped.items()} | {"spared": self._spared},
             "temperature": self._temperature,
@@ -134,4 +154,4 @@ class Warden:
         }
         if isinstance(source, LiveSource):
             facts["camera_state"], facts["reopened"] = source.condition.state.value, source.condition.reopened
-        return facts
+        return facts if self._switch is None else {**facts, **self._switch.facts()}
