@@ -1,8 +1,8 @@
 """What people must not see is blanked: faces, plates and privacy zones. The only maker of ``Masked`` pictures.
 
 Detectors miss things. So everything is blanked of which they are only faintly sure, generously, and for a second after
-it was seen last; and the picture is shrunk so far that what they still miss is small: of a 1080p frame a third is left,
-in which a plate of 60 pixels is 20 wide and a face of 48 is 16 high.
+it was seen last; and the picture is shrunk to a third, so that what they still miss is small: a plate of 80 pixels, which
+the reader needs at least, is 27 wide then, and a face of 48 is 16 high.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FAINT = {Kind.PLATE: 0.05, Kind.FACE: 0.25}
 """Least scores of what is blanked: much lower than a report's (0.35 and 0.5). Lower ones blank the street itself."""
 
 WIDEST = 640
-"""Width of the picture shown, in pixels, at most; never more than half the frame's."""
+"""Width of the picture shown, in pixels, at most; never more than a third of the frame's."""
 
 # as when the camera works, and faces in smaller ones too: what one misses of a face of 64 pixels the other finds
 _TILES = {Kind.PLATE: ((960, 552),), Kind.FACE: ((432, 432), (300, 300))}
@@ -80,7 +80,7 @@ def mask(frame: Frame, blank: Sequence[Corners], privacy: Sequence[Sequence[Poin
     copied = Frame(np.ascontiguousarray(frame.pixels).copy(), frame.index, frame.monotonic, frame.wall)
     pixels = PrivacyZones(privacy)(copied).pixels
     image.blank(pixels, blank)
-    width = min(WIDEST, max(2, frame.width // 2))
+    width = min(WIDEST, max(2, frame.width // 3))
     return Masked(image.resize(pixels, width, max(2, round(frame.height * width / frame.width))))
 
 
