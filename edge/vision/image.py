@@ -184,7 +184,8 @@ class Capture:
 class Halves:
     """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once.
 
-    The half of a part with even edges is that part of the whole frame's half.
+    The half of a part with even edges is that part of the frame's half, unless the camera made that: what small objects
+    are looked for in is always averaged here.
     """
 
     def __init__(self) -> None:
@@ -192,6 +193,7 @@ class Halves:
         self._offered: tuple[weakref.ref[Pixels], Pixels] | None = None
         self._frame: Pixels | None = None
         self._half: Pixels | None = None
+        self._given = False  # whether that is the camera's
         self._own: Pixels | None = None  # reused from frame to frame
 
     def put(self, frame: Pixels, half: Pixels) -> None:
@@ -211,7 +213,7 @@ class Halves:
         with self._lock:
             offered = self._offered
             self._half = offered[1] if offered is not None and offered[0]() is frame else None
-            self._frame, self._offered = frame, None
+            self._frame, self._offered, self._given = frame, None, self._half is not None
         try:
             yield
         finally:
@@ -226,7 +228,8 @@ class Halves:
             return _halved(pixels)
         x, y = place
         height, width = pixels.shape[:2]
-        if pixels.shape != frame.shape and (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2:
+        odd = (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2
+        if pixels.shape != frame.shape and (odd or self._given):
             return _halved(pixels)
         return self._whole(frame)[y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
 
