@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +98,12 @@ def blank(pixels: Pixels, polygons: Sequence[NDArray[np.int32]]) -> None:
 
 def sharpness(pixels: NDArray[np.uint8]) -> float:
     """Variance of the Laplacian of a grey picture: higher is sharper (Pech-Pacheco et al., 2000)."""
-    return float(cv2.Laplacian(pixels, cv2.CV_32F).var())
+    return deviation(cv2.Laplacian(pixels, cv2.CV_32F)) ** 2
+
+
+def deviation(values: NDArray[Any]) -> float:
+    """Standard deviation of a grey picture: what ``std`` gives, several times faster."""
+    return float(cv2.meanStdDev(values)[1][0, 0])
 
 
 def decode(data: bytes) -> Pixels | None:
