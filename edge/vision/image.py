@@ -16,7 +16,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Any
 
 import cv2
@@ -126,15 +125,6 @@ def decode(data: bytes) -> Pixels | None:
     return np.asarray(out, np.uint8)
 
 
-class Control(Enum):
-    """What can be set of a V4L2 device, in the driver's units; exposure in 100 microseconds."""
-
-    AUTO_EXPOSURE = cv2.CAP_PROP_AUTO_EXPOSURE  # 1: off, 3: on
-    EXPOSURE = cv2.CAP_PROP_EXPOSURE
-    GAIN = cv2.CAP_PROP_GAIN
-    SATURATION = cv2.CAP_PROP_SATURATION
-
-
 class Capture:
     """An open video file or V4L2 device.
 
@@ -169,13 +159,13 @@ class Capture:
         """Time stamp of the frame taken last, in seconds: of presentation (file) or of capture (device)."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
-    def control(self, control: Control) -> float:
-        """The value of ``control`` of a device, 0 or -1 where it has none."""
-        return float(self._capture.get(control.value))
+    def control(self, name: str) -> float:
+        """A device's control by OpenCV's name for it, 0 or -1 where it has none."""
+        return float(self._capture.get(getattr(cv2, f"CAP_PROP_{name}")))
 
-    def set_control(self, control: Control, value: float) -> bool:
-        """Sets ``control`` of a device; false when it does not take that."""
-        return bool(self._capture.set(control.value, value))
+    def set_control(self, name: str, value: float) -> bool:
+        """Sets a device's control; false when it does not take that."""
+        return bool(self._capture.set(getattr(cv2, f"CAP_PROP_{name}"), value))
 
     def release(self) -> None:
         self._capture.release()
