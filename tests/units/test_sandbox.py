@@ -185,6 +185,8 @@ def test_who_has_the_network(seen: dict[str, dict[str, Any]]) -> None:
 
 
 def test_each_reads_what_concerns_it(seen: dict[str, dict[str, Any]]) -> None:
+    print({name: found["read"] for name, found in seen.items()})
+
     def readable(name: str) -> set[str]:
         return {path for path, error in seen[name]["read"].items() if not error}
 
@@ -228,7 +230,7 @@ def test_no_way_to_more(seen: dict[str, dict[str, Any]]) -> None:
         assert set(found["capabilities"]) == {"0" * 16}, name
         assert (found["clock"] >= 0) == (name == "vision")  # it asks whether the clock is synchronised
         for attempt in ("write_and_run", "namespace", "setuid", "set_clock"):
-            assert found[attempt] == "Operation not permitted", (name, attempt)
+            assert found[attempt] in ("Operation not permitted", "Permission denied"), (name, attempt)
         assert found["processes"] < 4, name  # it sees its own only
 
 
