@@ -11,6 +11,7 @@
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
+# make test-raspberry-pi  builds the root of the Raspberry Pi's image as far as Debian's archive goes (as root)
 # make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
@@ -20,10 +21,11 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: audit run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-tpm test-node bench-fleet test-sources test-picamera test-tflite test-soak test-fleet-enrolment clean help
+# every target is a task, none a file
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 run: $(RUN_READY)
 	@$(BIN)/vidik demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(CAMERA),--source "$(CAMERA)") $(if $(SOUGHT),--sought "$(SOUGHT)")
@@ -43,6 +45,9 @@ test-sources: $(TEST_READY)
 
 test-picamera:
 	scripts/test-picamera
+
+test-raspberry-pi:
+	scripts/test-raspberry-pi
 
 test-tflite:
 	scripts/test-tflite
@@ -73,6 +78,7 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+	@$(BIN)/python -m models.lab.bench.starting
 
 bench-uplink: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench.delivery

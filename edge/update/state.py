@@ -68,13 +68,16 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """``tries``: by digest, how often an installation was begun and not finished."""
+    """``tries``: by digest, how often an installation was begun and not finished. ``home``: the slot that was confirmed
+    last, empty before the first time; ``returns``: how often the unit was sent back there since it ran."""
 
     floor: Text = "0"
     pending: Pending | None = None
     failed: tuple[Failure, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     tries: dict[str, int] = {}
+    home: str = ""
+    returns: int = 0
     said: Said = Said()
 
     def but(self, **changes: object) -> State:
@@ -107,7 +110,7 @@ class Store:
             return msgspec.json.decode((self.folder / FILE).read_bytes(), type=State)
         except FileNotFoundError:
             return State()
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise StateError(
                 f"{self.folder / FILE} cannot be read: {error}. It keeps the lowest version that may be installed: "
                 "check the data partition, and reset the camera if it stays so."
