@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +15,8 @@ import keys
 import settings
 import slot
 from base_root import base_root
-from root import Recipe, build, packages, unpack
+from root import Built, Recipe, build, packages, unpack
 from tools import BuildError, need, run, say
-
-_SBOM = settings.REPO / "image-build" / "sbom"
 
 
 def main() -> int:
@@ -61,7 +60,7 @@ def make(asked: argparse.Namespace) -> Path:
     if signer is not None:
         bundle.sign(recipe, inside, signer, out / f"{name}.raucb")
         results.append(out / f"{name}.raucb")
-    results += _accounts(tools, built.folder, out, name, made)
+    results += _accounts(tools, built, out, name, made)
     if asked.compress:
         say("disk: compressing")
         run("zstd", "-q", "-f", "-T0", "-10", image, "-o", f"{image}.zst")
@@ -83,16 +82,15 @@ def _tools(base: Path, arch: settings.Arch) -> Path:
     return folder
 
 
-def _accounts(tools: Path, root: Path, out: Path, name: str, made: slot.Slot) -> list[Path]:
-    """The lists of what is in the image: Debian's packages, and the SBOM if its script is there."""
+def _accounts(tools: Path, built: Built, out: Path, name: str, made: slot.Slot) -> list[Path]:
+    """The lists of what is in the image: Debian's packages, and the SBOM."""
     listed = out / f"{name}.packages"
     listed.write_text("\n".join(packages(tools)) + "\n")
     facts = out / f"{name}.roothash"
     facts.write_text(f"{made.hash}\n")
     results = [listed, facts]
-    if _SBOM.exists():
-        run(_SBOM, root, out / f"{name}.sbom.json")
-        results.append(out / f"{name}.sbom.json")
+    if built.sbom is not None:
+        results.append(Path(shutil.copyfile(built.sbom, out / f"{name}.sbom.json")))
     return results
 
 

@@ -59,7 +59,7 @@ def _boot_partition(recipe: Recipe, tools: Path, work: Path) -> Path:
         f"EFI/BOOT/{recipe.arch.efi_file}": grub.efi(tools, recipe.arch, settings.BOOT_ID),
         "README.TXT": _README.replace("\n", "\r\n").encode(),
     }
-    return _fat(work / "boot.fat", settings.BOOT_ID, "VIDIK", 64 << 20, files, recipe.epoch)
+    return _fat(work / "boot.fat", settings.BOOT_ID, "VIDIK-BOOT", 64 << 20, files, recipe.epoch)
 
 
 def _fat(place: Path, volume: str, label: str, size: int, files: dict[str, bytes], epoch: int) -> Path:

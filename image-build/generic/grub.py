@@ -45,14 +45,17 @@ def environment() -> bytes:
 
 
 def _mkimage(root: Path, form: str, modules: tuple[str, ...], boot_id: str, before: str) -> bytes:
+    early = root / "tmp/early.cfg"
+    early.write_text("normal (memdisk)/grub/grub.cfg\n")
     text = before + (settings.HERE / "grub.cfg.in").read_text().replace("@BOOT_ID@", boot_id)
     (root / "tmp/memdisk.tar").write_bytes(_tar("grub/grub.cfg", text.encode()))
     in_root(
-        root, "grub-mkimage", "-O", form, "-p", "(memdisk)/grub", "-m", "/tmp/memdisk.tar", "-o", "/tmp/grub.img", *modules,
+        root, "grub-mkimage", "-O", form, "-p", "(memdisk)/grub", "-m", "/tmp/memdisk.tar",
+        "-c", "/tmp/early.cfg", "-o", "/tmp/grub.img", *modules,
         epoch=settings.BASE_EPOCH,
     )  # fmt: skip
     made = (root / "tmp/grub.img").read_bytes()
-    for name in ("memdisk.tar", "grub.img"):
+    for name in ("memdisk.tar", "early.cfg", "grub.img"):
         (root / "tmp" / name).unlink()
     return made
 

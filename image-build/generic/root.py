@@ -15,9 +15,9 @@ from tools import BuildError, digest, run, say
 
 _FILES = settings.HERE / "files"
 _PROGRAM = settings.REPO / "image-build" / "install-root"
+_SBOM = settings.REPO / "image-build" / "sbom"
 
-_ENABLED = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service", "vidik-data.service",
-            "fstrim.timer")  # fmt: skip
+_ENABLED = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service", "fstrim.timer")
 # no logins, nothing that writes, nothing that waits for a person; rauc-mark-good would call any start a good one
 _MASKED = (
     "getty.target", "getty@.service", "serial-getty@.service", "console-getty.service", "container-getty@.service",
@@ -59,6 +59,7 @@ class Built:
     folder: Path
     kernel: Path
     initrd: Path
+    sbom: Path | None
 
 
 def unpack(base: Path, folder: Path) -> None:
@@ -77,13 +78,13 @@ def build(recipe: Recipe, base: Path, folder: Path, env_sector: int) -> Built:
     kernel = folder.parent / "vmlinuz"
     shutil.copyfile(next((folder / "boot").glob("vmlinuz-*")), kernel)
     say("root: installing Vidik")
-    if _PROGRAM.exists():
-        print(run(_PROGRAM, folder, recipe.arch.name, epoch=recipe.epoch), end="")
+    print(run(_PROGRAM, recipe.arch.name, folder, "--system", epoch=recipe.epoch), end="")
     _describe(folder, recipe)
     _units(folder)
+    sbom = _sbom(folder, recipe)
     _strip(folder)
     _check(folder)
-    return Built(folder, kernel, initrd)
+    return Built(folder, kernel, initrd, sbom)
 
 
 def remove(folder: Path) -> None:
@@ -106,8 +107,7 @@ def _overlay(folder: Path, recipe: Recipe, env_sector: int) -> None:
     resolv = folder / "etc/resolv.conf"
     resolv.unlink(missing_ok=True)
     resolv.symlink_to("../run/systemd/resolve/resolv.conf")
-    for place in ("data", "boot/vidik"):
-        (folder / place).mkdir(parents=True, exist_ok=True)
+    (folder / "data").mkdir(exist_ok=True)
 
 
 def _fill(template: Path, place: Path, **values: str) -> None:
@@ -145,6 +145,15 @@ def _describe(folder: Path, recipe: Recipe) -> None:
     os.utime(epoch, (recipe.epoch, recipe.epoch))
 
 
+def _sbom(folder: Path, recipe: Recipe) -> Path | None:
+    """The bill of materials, taken while Debian's records are still there; GRUB, which only the medium has, is in it."""
+    if not _SBOM.exists():
+        return None
+    place = folder.parent / "sbom.json"
+    run(_SBOM, folder, recipe.arch.name, place, epoch=recipe.epoch)
+    return place
+
+
 def _units(folder: Path) -> None:
     run("systemd-sysusers", f"--root={folder}", epoch=settings.BASE_EPOCH)
     run("systemctl", f"--root={folder}", "--quiet", "enable", *_ENABLED)
@@ -162,7 +171,6 @@ def _strip(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     (folder / "usr/bin/grub-editenv").write_bytes(keep)
     (folder / "usr/bin/grub-editenv").chmod(0o755)
-    (folder / "boot/vidik").mkdir(parents=True, exist_ok=True)
     (folder / "etc/machine-id").write_bytes(b"")
 
 

@@ -22,13 +22,13 @@ PACKAGES = (
     "passwd", "login", "util-linux", "systemd", "systemd-sysv", "udev", "dbus", "kmod",
     "systemd-resolved", "systemd-timesyncd", "systemd-repart", "libnss-resolve",
     "initramfs-tools", "busybox", "zstd", "cryptsetup-bin", "e2fsprogs",
-    "rauc", "rauc-service", "grub-common", "python3", "python3-venv",
+    "rauc", "rauc-service", "grub-common", "python3", "python3-systemd",
 )  # fmt: skip
 
 # of a Debian kernel what no camera has: smaller, and less to attack
 KERNEL_LEAVES_OUT = (
-    "sound", "drivers/gpu", "drivers/infiniband", "drivers/isdn", "drivers/bluetooth", "drivers/net/wireless",
-    "drivers/net/wwan", "drivers/net/can", "drivers/net/hamradio", "drivers/scsi", "drivers/message", "drivers/iio",
+    "sound", "arch/x86/kvm", "drivers/gpu", "drivers/infiniband", "drivers/isdn", "drivers/bluetooth", "drivers/net/wireless",
+    "drivers/net/wwan", "drivers/net/can", "drivers/net/hamradio", "drivers/scsi/*", "drivers/message", "drivers/iio",
     "drivers/media/dvb-frontends", "drivers/media/tuners", "drivers/media/pci", "drivers/media/rc",
     "drivers/media/radio", "drivers/target", "drivers/staging", "drivers/comedi", "drivers/parport", "drivers/pcmcia",
     "drivers/firewire", "drivers/thunderbolt", "drivers/accel", "drivers/crypto", "drivers/xen", "drivers/vhost",

@@ -26,7 +26,7 @@ ExecStart=/usr/bin/python3 -B %d/vidik.test.agent
 Restart=always
 RestartSec=1
 """
-_DROP_IN = "[Unit]\nWants=vidik-test.service\n"
+_DROP_IN = "[Unit]\nWants=probe.service\n"
 
 
 class MachineError(AssertionError):
@@ -274,7 +274,7 @@ class Machine:
 
     def _credentials(self) -> list[str]:
         texts = {
-            "systemd.extra-unit.vidik-test.service": _UNIT.encode(),
+            "systemd.extra-unit.probe.service": _UNIT.encode(),
             "systemd.unit-dropin.sysinit.target": _DROP_IN.encode(),
             "vidik.test.agent": AGENT.read_bytes(),
         }
