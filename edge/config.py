@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from edge import toml
+from edge import systemd, toml
 from edge.behaviour import Behaviour, Polygon, check_polygon
 from edge.errors import VidikError
 
@@ -38,7 +38,9 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ``notices`` is where vision puts the signed card and the head of its audit log, to be published; ``incoming`` is
     where documents from the broker go, for vision to verify; ``signals`` the folder where the states of signals from
-    the broker go, for vision's rules (docs/rules.md).
+    the broker go, for vision's rules (docs/rules.md); ``stated`` the folder where the uplink says whether it is
+    connected, by which a new image is judged (docs/updates.md). On ``metrics_port`` of the loopback interface the
+    camera's figures are served for Prometheus.
     """
 
     camera: CameraId
@@ -54,6 +56,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     notices: Path | None = None
     incoming: Path | None = None
     signals: Path | None = None
+    stated: Path | None = None
     fallback: Annotated[tuple[Broker, ...], Meta(max_length=8)] = ()
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 60
     wait_for_subscribers: bool = True
@@ -61,6 +64,7 @@ class Uplink(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     answer_seconds: Annotated[float, Meta(ge=1.0, le=600.0)] = 30.0
     drain_rate: Annotated[float, Meta(ge=0.0, le=100_000.0)] = 50.0
     commit_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
+    metrics_port: Port | None = None
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -154,15 +158,28 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 Table = TypeVar("Table", Uplink, Vision, Link)
 _TABLES: dict[type, str] = {Uplink: "uplink", Vision: "vision", Link: "link"}
+# the key that a process holds, and the name under which the service manager hands it over
+_CREDENTIALS = {Uplink: ("key", "connection.key"), Vision: ("signing_key", "signing.key")}
 
 
 def load(path: Path, table: type[Table]) -> Table:
-    """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend."""
-    name = _TABLES[table]
+    """The table of ``path`` that belongs to one process. Raises ``ConfigError`` naming the line to mend.
+
+    A key that the service manager hands to the process takes the place of the file that the configuration names.
+    """
     try:
         parsed = toml.read(path)
     except toml.TomlError as error:
         raise ConfigError(f"The configuration {path} cannot be read: {error}. Mend it and start again.") from error
+    settings = convert(parsed, path, table)
+    field, name = _CREDENTIALS.get(table, ("", ""))
+    given = systemd.credential(name) if name else None
+    return settings if given is None else msgspec.structs.replace(settings, **{field: given})
+
+
+def convert(parsed: dict[str, Any], path: Path, table: type[Table]) -> Table:
+    """The same of what was read already, as if it stood in ``path``. Raises ``ConfigError``."""
+    name = _TABLES[table]
     if not isinstance(parsed.get(name), dict):
         raise ConfigError(f"The configuration {path} has no table [{name}]. Add it: docs/configuration.md shows one.")
 

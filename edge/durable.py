@@ -8,10 +8,14 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Puts ``content`` in place of ``path`` in one step; it is on the medium when this returns. Raises ``OSError``."""
+    """Puts ``content`` in place of ``path`` in one step; it is on the medium when this returns. Raises ``OSError``.
+
+    ``mode`` holds whatever the process's mask is: who else may read a file is decided where it is written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(path.name + ".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -19,9 +23,11 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
     settle(path.parent)
 
 
-def make_folder(path: Path) -> None:
-    """Makes the folder ``path``, for its owner only, if it is not there. Raises ``OSError``."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Makes the folder ``path``, by default for its owner only, if it is not there. Raises ``OSError``."""
+    if not path.is_dir():
+        path.mkdir(parents=True, mode=0o700, exist_ok=True)
+        path.chmod(mode)
     settle(path.parent)
 
 

@@ -1,8 +1,9 @@
 """``python -m edge.reset``: makes a camera forget whose it was. Needs no network.
 
-Wiped are identity, grants, spool, state and audit log; the configuration stays without them useless. First a signed
-head of the audit log goes to a file that the technician takes along: it proves how far the log had got, and that its
-end was a reset. Stop the camera's processes before. A reset that a power cut interrupts goes on when it is run again.
+Wiped are identity, grants, spool, state and audit log, and the camera is no longer sealed; the configuration stays
+without them useless. First a signed head of the audit log goes to a file that the technician takes along: it proves how
+far the log had got, and that its end was a reset. Stop the camera's processes before. A reset that a power cut
+interrupts goes on when it is run again.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from edge import config, durable
 from edge.audit import Audit
 from edge.clock import SystemClock
 from edge.config import Vision
-from edge.enrol import identity
-from edge.enrol.identity import CONFIG, IDENTITY
+from edge.enrol import identity, media
+from edge.enrol.identity import CONFIG, IDENTITY, SEALED
 from edge.errors import VidikError
 from edge.secrecy import dump_no_core
 from edge.signing import KeySigner
@@ -50,7 +51,8 @@ def reset(folder: Path, head: Path) -> None:
             if kept is not None:
                 _wipe(kept)
         identity.erase(folder / IDENTITY)
-        (folder / CONFIG).unlink(missing_ok=True)
+        for name in (media.USED, SEALED, CONFIG):
+            (folder / name).unlink(missing_ok=True)
         begun.unlink()
     except OSError as error:
         raise ResetError(f"The reset stopped: {error}. Check the data partition, and run it again.") from error

@@ -1,4 +1,4 @@
-"""What systemd wants to hear of a service (sd_notify), and how it wants to read its log."""
+"""What systemd wants to hear of a service (sd_notify), what it hands to one, and how it wants to read its log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
+
+from edge.errors import VidikError
+
+_FIRST = 3  # the first file descriptor that is handed over
 
 
 def notify(*lines: str) -> bool:
@@ -17,9 +22,36 @@ def notify(*lines: str) -> bool:
         return False
     where = "\0" + address[1:] if address.startswith("@") else address
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-        manager.sendto("\n".join(lines).encode(), where)
+        manager.sendto("\n".join(line.replace("\n", " ") for line in lines).encode(), where)
         return True
     return False
+
+
+def passed_socket() -> socket.socket | None:
+    """The listening socket that the service manager made for this process (sd_listen_fds(3)); None without one.
+
+    Raises ``VidikError`` when what was handed over is not one socket. Can be called once.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    count = os.environ.get("LISTEN_FDS", "")
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):  # they are not for our children
+        os.environ.pop(name, None)
+    if count != "1":
+        raise VidikError(f"The service manager hands over {count} sockets instead of one. Mend the socket unit.")
+    try:
+        passed = socket.socket(fileno=_FIRST)
+    except OSError as error:
+        raise VidikError(f"What the service manager hands over is no socket: {error}. Mend the socket unit.") from error
+    passed.set_inheritable(False)
+    return passed
+
+
+def credential(name: str) -> Path | None:
+    """Where the service manager put the secret ``name`` for this process alone (systemd.exec(5), LoadCredential=)."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder) / name
+    return path if folder and path.is_file() else None
 
 
 def log_to_journal(identifier: str) -> None:

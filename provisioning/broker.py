@@ -1,8 +1,7 @@
 """Starts an MQTT broker for a deployment: Mosquitto where it is installed, the embedded one otherwise.
 
-Both demand a client certificate of the deployment's CA and take its common name as the user. A camera may
-write only its own reports and statements and read only what is meant for it; subscribers read everything and
-write nothing but confirmations of test reports.
+Both demand a client certificate of the deployment's CA and take its common name as the user, who may do what
+``access`` says.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,10 +20,10 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.errors import VidikError
-from provisioning import pki
+from provisioning import mosquitto as mosquitto_files
+from provisioning.mosquitto import Listener
+from provisioning.ports import free_port, serves
 
-CAMERA_WRITES = ("plate", "face", "trial", "status", "card", "audit", "gap", "health")
-CAMERA_READS = ("grant", "config", "confirm", "signal/+")
 _PROJECT = Path(__file__).parents[1]  # where "python -m" finds the embedded broker without an installation
 
 
@@ -58,9 +56,9 @@ class Broker(Protocol):
 class Settings:
     """``folder`` holds the broker's configuration, log and stored messages; the other paths are PEM files.
 
-    ``subscribers``: the common names that may read all cameras. ``offices``: those that may hand documents down to
-    cameras, and nothing else. ``cameras``: those of the cameras, which only RabbitMQ and NATS need to know; the
-    others apply one pattern to all. ``port``: 0 takes a free one. ``listen``: the address to serve.
+    ``subscribers``: the common names that may receive reports. ``offices``: those that may hand documents down to
+    cameras. ``cameras``: those of the cameras, which only RabbitMQ and NATS need to know; the others apply one
+    pattern to all. ``port``: 0 takes a free one. ``listen``: the address to serve. ``crl``: for Mosquitto.
     """
 
     folder: Path
@@ -72,6 +70,7 @@ class Settings:
     offices: Sequence[str] = ("office",)
     cameras: Sequence[str] = ()
     listen: str = "127.0.0.1"
+    crl: Path | None = None
 
 
 def choose(settings: Settings) -> Broker:
@@ -132,14 +131,15 @@ class ChildBroker:
         log = self._settings.folder / "broker.log"
         with log.open("ab") as output:
             # a session of its own: Ctrl-C at the terminal is for whoever supervises us, who stops us last
+            # and its own folder, for whatever it writes where it stands
             self._process = subprocess.Popen(
-                command, cwd=_PROJECT, stdout=output, stderr=output, start_new_session=True, env=self._environment()
-            )
+                command, cwd=self._settings.folder, stdout=output, stderr=output, start_new_session=True,
+                env=self._environment(),
+            )  # fmt: skip
         until = time.monotonic() + self.start_seconds
         while time.monotonic() < until and self._process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
+            if serves(self._process.pid, self._port):  # and not another program, which was quicker
+                return
             time.sleep(0.05)
         self.kill()
         raise BrokerError(f"The broker does not start on port {self._port}. Its log says why: {log}")
@@ -178,6 +178,9 @@ class Embedded(ChildBroker):
 
     mqtt5 = False
 
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ, PYTHONPATH=os.pathsep.join([str(_PROJECT), os.environ.get("PYTHONPATH", "")]))
+
     def _prepare(self) -> list[str]:
         settings = self._settings
         command = [sys.executable, "-m", "provisioning.embedded_broker", "--port", str(self._port)]
@@ -193,53 +196,8 @@ class Embedded(ChildBroker):
 def write_mosquitto(settings: Settings) -> list[Path]:
     """Writes Mosquitto's configuration and access rules into the folder; returns the files."""
     folder = settings.folder.resolve()
-    rules, main = folder / "acl", folder / "mosquitto.conf"
-    pki.write(rules, access_rules(settings.subscribers, settings.offices).encode(), 0o600)
-    pki.write(main, _mosquitto(settings, folder).encode(), 0o600)
-    return [main, rules]
-
-
-def _mosquitto(settings: Settings, folder: Path) -> str:
-    return f"""# Written by Vidik. Mutual TLS only; the certificate's common name is the user.
-listener {settings.port} {settings.listen}
-cafile {settings.ca.resolve()}
-certfile {settings.certificate.resolve()}
-keyfile {settings.key.resolve()}
-tls_version tlsv1.2
-require_certificate true
-use_identity_as_username true
-allow_anonymous false
-acl_file {folder / "acl"}
-user {getpass.getuser()}
-
-# What comes in goes out at once to subscribers that are there. What waits for one that is away is saved
-# every five seconds; saving on every change would limit the broker to some hundred reports a second.
-max_inflight_messages 0
-max_queued_messages 100000
-persistence true
-persistence_location {folder}/
-autosave_interval 5
-log_dest stderr
-log_type error
-log_type warning
-log_type notice
-"""
-
-
-def access_rules(subscribers: Sequence[str], offices: Sequence[str] = ()) -> str:
-    """The access control list in Mosquitto's form."""
-    lines = [f"pattern write vidik/v1/%u/{channel}" for channel in CAMERA_WRITES]
-    lines += [f"pattern read vidik/v1/%u/{channel}" for channel in CAMERA_READS]
-    for name in subscribers:
-        lines += ["", f"user {name}", "topic read vidik/v1/+/#", "topic write vidik/v1/+/confirm"]
-    for name in offices:
-        lines += ["", f"user {name}", "topic write vidik/v1/+/grant"]
-    return "\n".join(lines) + "\n"
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    listener = Listener(
+        settings.port, settings.listen, settings.ca.resolve(), settings.certificate.resolve(), settings.key.resolve(),
+        None if settings.crl is None else settings.crl.resolve(), folder, getpass.getuser(),
+    )  # fmt: skip
+    return mosquitto_files.write(folder, listener, settings.subscribers, settings.offices)

@@ -35,8 +35,9 @@ def broker(  # noqa: PLR0917 - the options of the command
     kind: Annotated[Kind, typer.Option(help="Which broker.")] = Kind.MOSQUITTO,
     listen: Annotated[str, typer.Option(help="The address to serve.")] = "0.0.0.0",  # noqa: S104 - cameras come from outside
     port: Annotated[int, typer.Option(help="The port to serve.", min=1, max=65535)] = 8883,
-    subscriber: Annotated[list[str] | None, typer.Option(help="Who may read all cameras. May be repeated.")] = None,
+    subscriber: Annotated[list[str] | None, typer.Option(help="Who may receive reports. May be repeated.")] = None,
     office: Annotated[list[str] | None, typer.Option(help="Who may send grants to cameras. May be repeated.")] = None,
+    crl: Annotated[Path | None, typer.Option(help="The revocation list (Mosquitto).", exists=True)] = None,
     cameras: Annotated[Path | None, typer.Option(help="Camera ids, one a line (RabbitMQ and NATS).")] = None,
     node: Annotated[str, typer.Option(help="The name of this node (NATS).")] = "vidik-0",
     route: Annotated[
@@ -52,7 +53,7 @@ def broker(  # noqa: PLR0917 - the options of the command
         raise ProvisionError(f"{kind.value} must know the cameras by name. Give a file with --cameras.")
     settings = Settings(
         folder, ca, certificate, key, tuple(subscriber or ["subscriber"]), port, tuple(office or ["office"]),
-        tuple(names), listen,
+        tuple(names), listen, crl,
     )  # fmt: skip
     match kind:
         case Kind.MOSQUITTO:

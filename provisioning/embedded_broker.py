@@ -17,7 +17,6 @@ import signal
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from amqtt.mqtt.puback import PubackPacket
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import INCOMING, Session
 
-from provisioning.broker import CAMERA_READS, CAMERA_WRITES
+from provisioning.access import CAMERA, OFFICE, ROOT, SUBSCRIBER
 
 _MQTT5 = 5
 _UNACCEPTABLE_VERSION = bytes([0x20, 2, 0, 1])  # CONNACK of MQTT 3.1.1
@@ -62,16 +61,17 @@ class Access(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
         return session is not None and self._may(session.username, topic or "", action)
 
     def _may(self, user: str | None, topic: str, action: Action | None) -> bool:
+        if not topic.startswith(f"{ROOT}/"):
+            return False
+        camera, _, channel = topic.removeprefix(f"{ROOT}/").partition("/")
+        role = CAMERA
         if user in self.config.subscribers:
-            return _below(topic, "confirm") if action == Action.PUBLISH else topic.startswith("vidik/v1/")
-        if user in self.config.offices:
-            return action == Action.PUBLISH and _below(topic, "grant")
-        channels = CAMERA_WRITES if action == Action.PUBLISH else CAMERA_READS
-        return topic in {f"vidik/v1/{user}/{channel}" for channel in channels}
-
-
-def _below(topic: str, channel: str) -> bool:
-    return fnmatchcase(topic, f"vidik/v1/*/{channel}") and topic.count("/") == 3
+            role = SUBSCRIBER
+        elif user in self.config.offices:
+            role = OFFICE
+        elif camera != user:
+            return False
+        return role.may_write(channel) if action == Action.PUBLISH else role.may_read(channel)
 
 
 class _Handler(BrokerProtocolHandler):  # type: ignore[misc]

@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from provisioning import pki
-from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings, free_port
+from provisioning.access import CAMERA, OFFICE, SUBSCRIBER, Role
+from provisioning.broker import BrokerError, ChildBroker, Settings
+from provisioning.ports import free_port
 
 NODES = 3
 
@@ -91,9 +93,9 @@ def configuration(settings: Settings, name: str, client_port: int, routes: Seque
     first."""
     users = "\n".join(
         [
-            *(_user(camera, "connection", CAMERA_WRITES, CAMERA_READS, f"{camera}.") for camera in settings.cameras),
-            *(_user(subscriber, "subscriber", ("*.confirm",), (">", "")) for subscriber in settings.subscribers),
-            *(_user(office, "subscriber", ("*.grant",), ()) for office in settings.offices),
+            *(_user(camera, "connection", CAMERA, camera) for camera in settings.cameras),
+            *(_user(subscriber, "subscriber", SUBSCRIBER, "*") for subscriber in settings.subscribers),
+            *(_user(office, "subscriber", OFFICE, "*") for office in settings.offices),
         ]
     )
     found = ", ".join(f'"nats-route://{route}"' for route in routes[1:])
@@ -131,13 +133,12 @@ accounts {{
 """
 
 
-def _user(name: str, unit: str, writes: Sequence[str], reads: Sequence[str], subtree: str = "") -> str:
-    reads = [channel.replace("/+", ".*") for channel in reads]  # an MQTT wildcard in its NATS form
-    publish = [f"vidik.v1.{subtree}{channel}" for channel in writes] or ["none"]
-    # "#" also matches the level above it, which a subscriber must be allowed for that reason
-    subscribe = [f"vidik.v1.{subtree}{channel}".rstrip(".") for channel in reads] + ["$MQTT.sub.>"]
+def _user(name: str, unit: str, role: Role, camera: str) -> str:
+    def subjects(channels: Sequence[str]) -> list[str]:
+        return [f"vidik.v1.{camera}.{channel.replace('/+', '.*')}" for channel in channels]
+
     return (
         f'      {{ user: "CN={name},OU=Vidik {unit}", permissions: {{\n'
-        f"          publish: {{ allow: {json.dumps(publish)} }}\n"
-        f"          subscribe: {{ allow: {json.dumps(subscribe)} }} }} }}"
+        f"          publish: {{ allow: {json.dumps(subjects(role.writes))} }}\n"
+        f"          subscribe: {{ allow: {json.dumps([*subjects(role.reads), '$MQTT.sub.>'])} }} }} }}"
     )

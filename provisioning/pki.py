@@ -28,6 +28,7 @@ from edge.listen.trust import CAMERA_ID, REPORT_SIGNING
 CA_LIFE = timedelta(days=3650)
 ROOT_LIFE = timedelta(days=7300)
 LIFE = timedelta(days=397)
+UPDATE_SIGNER_LIFE = timedelta(days=1096)
 _CLOCK_SKEW = timedelta(hours=1)  # devices whose clock is a little late must accept a fresh certificate
 
 
@@ -76,6 +77,23 @@ def make_issuing(root: Issued, name: str) -> Issued:
     builder = _ca_builder(_subject(name, "CA"), key.public_key(), CA_LIFE, 0, root.certificate)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key())
     return Issued(builder.add_extension(authority, critical=False).sign(root.key, hashes.SHA256()), key)
+
+
+def make_update_ca(name: str, unit: str) -> Issued:
+    """A new, self-signed CA for the signers of updates. By ``unit``, an image tells development from release."""
+    return _self_signed(name, ROOT_LIFE, path_length=0, unit=unit)
+
+
+def issue_update_signer(ca: Issued, name: str) -> Issued:
+    """For whoever signs updates. OpenSSL wants e-mail protection of who signs a CMS message, RAUC can want both."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_subject(name, "update signing"), key.public_key(), UPDATE_SIGNER_LIFE, ca.certificate)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
+    purposes = [ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION]
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(digital_signature=True), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    return Issued(builder.add_extension(authority, critical=False).sign(ca.key, hashes.SHA256()), key)
 
 
 def bundle(issuing: x509.Certificate, root: x509.Certificate) -> bytes:
@@ -164,9 +182,9 @@ def write(path: Path, content: bytes, mode: int) -> None:
         raise PkiError(f"{path} cannot be written: {error}. Check the folder.") from error
 
 
-def _self_signed(name: str, life: timedelta, path_length: int) -> Issued:
+def _self_signed(name: str, life: timedelta, path_length: int, unit: str = "CA") -> Issued:
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _ca_builder(_subject(name, "CA"), key.public_key(), life, path_length, None)
+    builder = _ca_builder(_subject(name, unit), key.public_key(), life, path_length, None)
     return Issued(builder.sign(key, hashes.SHA256()), key)
 
 

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from provisioning import pki
-from provisioning.broker import CAMERA_READS, CAMERA_WRITES, BrokerError, ChildBroker, Settings, free_port
+from provisioning.access import CAMERA, OFFICE, SUBSCRIBER
+from provisioning.broker import BrokerError, ChildBroker, Settings
+from provisioning.ports import free_port
 
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper beside it insists on its own user
-_NOTHING = "^$"
+_ANY = "[^.]+"  # camera
 
 
 def rabbitmq() -> str | None:
@@ -120,10 +122,11 @@ log.console.level = warning
 def definitions(settings: Settings) -> str:
     """The users and what each may do, as a definitions file (JSON)."""
     everybody = [
-        *(_User(c, _queues(c), _keys(c, CAMERA_WRITES), _keys(c, CAMERA_READS)) for c in settings.cameras),
-        *(_User(s, ".*", r"^vidik\.v1\.[^.]+\.confirm$", r"^vidik\.v1\.") for s in settings.subscribers),
-        *(_User(o, _queues(o), r"^vidik\.v1\.[^.]+\.grant$", _NOTHING) for o in settings.offices),
-    ]
+        *(_User(c, _queues(c), _keys(re.escape(c), CAMERA.writes), _keys(re.escape(c), CAMERA.reads))
+          for c in settings.cameras),
+        *(_User(s, ".*", _keys(_ANY, SUBSCRIBER.writes), _keys(_ANY, SUBSCRIBER.reads)) for s in settings.subscribers),
+        *(_User(o, ".*", _keys(_ANY, OFFICE.writes), _keys(_ANY, OFFICE.reads)) for o in settings.offices),
+    ]  # fmt: skip
     users, permissions, topics = [], [], []
     for user in everybody:
         queue = f"^mqtt-subscription-{user.queue}$"
@@ -150,7 +153,7 @@ class _User(NamedTuple):
 
 def _keys(camera: str, channels: Sequence[str]) -> str:
     below = "|".join(channel.replace("/+", r"\.[^.]+") for channel in channels)
-    return rf"^vidik\.v1\.{re.escape(camera)}\.({below})$"
+    return rf"^vidik\.v1\.{camera}\.({below})$"
 
 
 def _queues(client: str) -> str:

@@ -7,12 +7,14 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
 
@@ -22,6 +24,7 @@ from edge.vision.sources.gstreamer import GstCamera
 from edge.vision.sources.picamera import PiCamera
 
 ROOT = Path(__file__).parent.parent
+USER, PASSWORD = "warden", "hžunt/er2"  # of the RTSP server
 TEST_PICTURE = "videotestsrc is-live=true ! video/x-raw,width=128,height=96,framerate=15/1"
 SYSTEM_PYTHON = "/usr/bin/python3"  # has GStreamer's bindings where Debian's packages are installed
 SERVER_PACKAGES = (
@@ -58,8 +61,9 @@ class Rtsp:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(ROOT / "tests" / "rtsp_server.py"), str(self.port)], stdout=subprocess.PIPE, text=True
-        )
+            [SYSTEM_PYTHON, str(ROOT / "tests" / "rtsp_server.py"), str(self.port), USER, PASSWORD],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
@@ -82,22 +86,58 @@ def needs_rtsp() -> None:
 
 
 @contextmanager
-def linked(folder: Path, server: Rtsp) -> Iterator[Camera]:
-    """The real camera link process between ``server`` and a camera."""
+def linked(folder: Path, server: Rtsp, password: str = PASSWORD) -> Iterator[Camera]:
+    """The real camera link process between ``server`` and a camera; nobody gets to see the password."""
     from tests.rig import environment, wait_for
 
-    path = folder / "camera.toml"
-    path.write_text(f'[link]\nurl = "rtsp://127.0.0.1:{server.port}/camera"\nsocket = "link"\n', encoding="utf-8")
+    path, quoted = folder / "camera.toml", quote(password, safe="")
+    url = f"rtsp://{USER}:{quoted}@127.0.0.1:{server.port}/camera"
+    path.write_text(f'[link]\nurl = "{url}"\nsocket = "link"\n', encoding="utf-8")
     with (folder / "link.log").open("wb") as log:
         link = subprocess.Popen(
             [sys.executable, "-m", "edge.link", "--config", str(path)], env=environment(), stderr=log
         )
     try:
         wait_for((folder / "link").exists)
-        yield GstCamera(link=folder / "link")
+        with looking(link.pid) as shown:
+            yield GstCamera(link=folder / "link")
+        shown.add((folder / "link.log").read_bytes())
+        assert not [text for text in shown for word in (password, quoted) if word.encode() in text]
     finally:
         link.terminate()
         link.wait(20)
+
+
+@contextmanager
+def looking(number: int) -> Iterator[set[bytes]]:
+    """What any user can see of the process ``number`` and of those that it starts meanwhile, and a bit more."""
+    shown: set[bytes] = set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            for each in family(number):
+                for file in ("cmdline", "environ"):
+                    with suppress(FileNotFoundError, ProcessLookupError):
+                        shown.add(Path(f"/proc/{each}/{file}").read_bytes())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield shown
+    finally:
+        ended.set()
+        thread.join()
+
+
+def family(number: int) -> set[int]:
+    """The process ``number`` and those that it started."""
+    found = {number}
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{number}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found |= family(int(child))
+    return found
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 
     python -m edge.enrol --folder DIR enrol CLAIM      the claim's text, or a file with it
     python -m edge.enrol --folder DIR renew            from a timer, once a day: does nothing until it is due
+    python -m edge.enrol --folder DIR import MEDIA     what lies on media mounted in MEDIA: claim, configuration, grants
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from edge import systemd
 from edge.enrol import claim as claims
-from edge.enrol import client, procedure
+from edge.enrol import client, media, procedure
 from edge.enrol.claim import Claim
 from edge.enrol.errors import TryLater
 from edge.errors import VidikError
@@ -40,14 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
     first.add_argument("claim", help="the claim's text, or a file with it")
     first.add_argument("--source", default="/dev/video0", help="the camera device, for a new configuration")
     commands.add_parser("renew", help="renew certificates that are due")
+    brought = commands.add_parser("import", help="take in what a technician brought, and seal the camera")
+    brought.add_argument("media", type=Path, help="the folder in which boot partition and sticks are mounted")
     given = parser.parse_args(arguments)
     dump_no_core()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s enrol %(message)s")
+    systemd.log_to_journal("vidik-enrol")
     try:
         if given.command == "enrol":
             claim = _claim(given.claim)
             _patiently(lambda: procedure.enrol(given.folder, claim, client.by_claim, given.source), given.patience)
             print(f"This is {claim.camera} now.")
+        elif given.command == "import":
+            news = _patiently(lambda: media.take_in(given.folder, given.media, client.by_claim), given.patience)
+            print(f"News: {'; '.join(news) or 'none'}.")
         else:
             now = datetime.now(UTC)
             _patiently(lambda: procedure.renew(given.folder, now, client.by_certificate), given.patience)

@@ -1,4 +1,4 @@
-"""The network side of enrolment: EST (RFC 7030) over HTTPS. The only user of http.client.
+"""The network side of enrolment, and of updates: EST (RFC 7030) over HTTPS. The only user of http.client.
 
 The standard library, because a camera should carry no more than it needs, and because it lets us look at the
 server's certificate after the handshake and before the first byte of a request: that is where a pin is checked.
@@ -10,8 +10,9 @@ import base64
 import hmac
 import json
 import ssl
+from collections.abc import Iterator
 from http.client import HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
@@ -23,6 +24,7 @@ from edge.enrol.service import Service
 
 _SECONDS = 30.0
 _LARGEST = 256 << 10  # bytes of an answer
+_CHUNK = 1 << 16  # bytes read at a time of what may be long
 _LATER = (408, 425, 429, 500, 502, 503, 504)
 _REQUEST = {"Content-Type": "application/pkcs10", "Content-Transfer-Encoding": "base64"}
 
@@ -65,6 +67,29 @@ class HttpService:
             raise EnrolError("The enrolment service's answer is of another form. Tell the office.")
         return found
 
+    def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """The answer to a request that is not EST's, of at most 256 KiB."""
+        return self._ask(method, path, body, {"Content-Type": "application/json"} if body else {})
+
+    def stream(self, path: str, begin: int) -> Iterator[bytes]:
+        """What lies at ``path``, from its byte ``begin`` on, in pieces; whoever wants no more of it closes the service.
+
+        Raises ``TryLater`` also in the middle: what came until then is good, and the rest can be asked for.
+        """
+        try:
+            self._connection.request("GET", path, None, {"Range": f"bytes={begin}-"} if begin else {})
+            answer = self._connection.getresponse()
+            if answer.status not in (200, 206):
+                _refuse(answer.status, answer.read(_LARGEST))
+            if (answer.status == 206) != (begin > 0):
+                raise EnrolError("The enrolment service sent another part than was asked for. Tell the office.")
+            while piece := answer.read(_CHUNK):
+                yield piece
+        except (OSError, HTTPException) as error:
+            raise _unreachable(self._connection, error) from error
+        if answer.length:
+            raise _unreachable(self._connection, HTTPException("it ended in the middle of its answer"))
+
     def close(self) -> None:
         self._connection.close()
 
@@ -96,11 +121,8 @@ class HttpService:
         # reading says nothing of an answer that ends too early, so what is left of its announced length is looked at
         if not (answer.chunked or answer.length == 0) and len(content) <= _LARGEST:
             raise _unreachable(self._connection, HTTPException("it ended in the middle of its answer"))
-        if answer.status in _LATER:
-            raise TryLater(f"The enrolment service has no time now (status {answer.status}). Trying again helps.")
         if answer.status != 200:
-            said = content[:300].decode("utf-8", "replace").strip()
-            raise EnrolError(f"The enrolment service refused ({answer.status}): {said}")
+            _refuse(answer.status, content)
         if len(content) > _LARGEST:
             raise EnrolError("The enrolment service's answer is too long. Tell the office.")
         return content
@@ -115,10 +137,17 @@ def by_claim(claim: Claim) -> Service:
     return HttpService(HTTPSConnection(claim.host, claim.port, timeout=_SECONDS, context=context), claim)
 
 
-def by_certificate(address: Address) -> Service:
+def by_certificate(address: Address) -> HttpService:
     """Connects with the identity in force, to a service that the deployment's CA vouches for. Raises ``VidikError``."""
     connection = HTTPSConnection(address.host, address.port, timeout=_SECONDS, context=address.tls())
     return HttpService(connection, None)
+
+
+def _refuse(status: int, content: bytes) -> NoReturn:
+    if status in _LATER:
+        raise TryLater(f"The enrolment service has no time now (status {status}). Trying again helps.")
+    said = content[:300].decode("utf-8", "replace").strip()
+    raise EnrolError(f"The enrolment service refused ({status}): {said}")
 
 
 def _check_pin(connection: HTTPSConnection, claim: Claim) -> None:

@@ -20,9 +20,10 @@ from edge import durable
 from edge.enrol.claim import Claim
 from edge.enrol.errors import EnrolError
 
-IDENTITY, CONFIG = "identity", "camera.toml"  # in a camera's folder
+IDENTITY, CONFIG, SEALED = "identity", "camera.toml", "sealed"  # in a camera's folder
 CURRENT = "current"
 CONNECTION, SIGNING = "connection", "signing"
+_OPEN = 0o755  # certificates are public; the keys beside them are their owner's alone
 CA, TRUST, DEPLOYMENT, SIGNING_REQUEST = "ca.pem", "trust.toml", "deployment.json", "signing.csr"
 
 
@@ -30,9 +31,9 @@ def begin(folder: Path, claim: Claim) -> Path:
     """The folder for the identity that ``claim`` stands for, as far as it got before. Raises ``EnrolError``."""
     made = folder / hashlib.sha256(claim.secret.encode()).hexdigest()[:16]
     try:
-        durable.make_folder(folder)
+        durable.make_folder(folder, _OPEN)
         _erase_others(folder, made.name)
-        durable.make_folder(made)
+        durable.make_folder(made, _OPEN)
     except OSError as error:
         raise _unusable(folder, error) from error
     return made
@@ -44,11 +45,11 @@ def in_force(folder: Path) -> Path | None:
     return folder / current.readlink() if current.is_symlink() and current.is_dir() else None
 
 
-def fill(made: Path, files: Mapping[str, bytes]) -> None:
+def fill(made: Path, files: Mapping[str, bytes], mode: int = 0o644) -> None:
     """Writes ``files`` into an identity's folder, one after the other. Raises ``EnrolError``."""
     try:
         for name, content in files.items():
-            durable.write(made / name, content, mode=0o644)
+            durable.write(made / name, content, mode=mode)
     except OSError as error:
         raise _unusable(made, error) from error
 

@@ -22,10 +22,11 @@ from msgspec import Meta
 
 from edge import config
 from edge.address import Address
-from edge.enrol import check, identity, keys
+from edge.enrol import check, configuration, identity, keys
 from edge.enrol.claim import Claim
+from edge.enrol.configuration import Overlay
 from edge.enrol.errors import EnrolError
-from edge.enrol.identity import CA, CONFIG, CONNECTION, DEPLOYMENT, IDENTITY, SIGNING, SIGNING_REQUEST, TRUST
+from edge.enrol.identity import CA, CONFIG, CONNECTION, DEPLOYMENT, IDENTITY, SEALED, SIGNING, SIGNING_REQUEST, TRUST
 from edge.enrol.service import Service
 
 _LARGEST_TRUST = 64 << 10  # characters
@@ -50,11 +51,15 @@ class Deployment(msgspec.Struct, frozen=True):
     recipients: Annotated[dict[RecipientName, RecipientKey], Meta(max_length=64)] = {}
 
 
-def enrol(folder: Path, claim: Claim, connect: Callable[[Claim], Service], source: str = "/dev/video0") -> bool:
+def enrol(
+    folder: Path, claim: Claim, connect: Callable[[Claim], Service], source: str = "/dev/video0", *,
+    overlay: Overlay | None = None, seal: bool = False,
+) -> bool:  # fmt: skip
     """Gives the camera in ``folder`` the identity that ``claim`` stands for; returns whether that was news.
 
-    A camera without a configuration gets one to start with, for the camera device ``source``. Raises ``EnrolError``;
-    the identity in force, if any, is then as it was.
+    A camera without a configuration gets one to start with, for the camera device ``source`` and with what ``overlay``
+    says. With ``seal`` the camera is sealed before the identity is in force. A sealed camera stays with its deployment:
+    a claim of another root is refused. Raises ``EnrolError``; the identity in force, if any, is then as it was.
     """
     home = folder / IDENTITY
     _check_name(folder / CONFIG, claim.camera)
@@ -76,6 +81,7 @@ def enrol(folder: Path, claim: Claim, connect: Callable[[Claim], Service], sourc
     chain = check.chain(signing, authorities)
     if not check.same_root(chain, check.chain(connection, authorities)):
         raise EnrolError("The enrolment service's certificates lead to two roots. Tell the office.")
+    _check_deployment(folder, chain)
     kept = {name: msgspec.to_builtins(getattr(deployment, name)) for name in ("broker", "enrol", "recipients")}
     files = {
         CA: _pem(*chain), f"{CONNECTION}.pem": _pem(connection), f"{SIGNING}.pem": _pem(signing),
@@ -83,8 +89,13 @@ def enrol(folder: Path, claim: Claim, connect: Callable[[Claim], Service], sourc
     }  # fmt: skip
     identity.fill(made, files)
     if not (folder / CONFIG).exists():
-        identity.make_folders(folder, "run", "grants", "state")
-        identity.fill(folder, {CONFIG: _configuration(claim.camera, deployment.broker, source).encode()})
+        text = configuration.text(claim.camera, deployment.broker.host, deployment.broker.port, source, overlay)
+        configuration.check(text, folder / CONFIG)
+        identity.make_folders(folder, "run", "grants", "state", "spool", "events")
+        # a network camera's address may hold a password
+        identity.fill(folder, {CONFIG: text.encode()}, mode=0o640)
+    if seal:
+        identity.fill(folder, {SEALED: b""})
     identity.commit(home, made)
     _log.info("enrolled camera=%s serial=%x", claim.camera, connection.serial_number)
     return True
@@ -162,6 +173,15 @@ def _check_name(path: Path, camera: str) -> None:
         raise EnrolError(f"The claim is for {camera}, and {path} is of {named}. Take the claim to the other camera.")
 
 
+def _check_deployment(folder: Path, chain: list[x509.Certificate]) -> None:
+    """Whoever has a stick must not be able to move a sealed camera to a deployment of his own."""
+    held = identity.in_force(folder / IDENTITY)
+    if held is not None and (folder / SEALED).exists() and not check.same_root(chain, _certificates(held / CA)):
+        raise EnrolError(
+            "The claim is of another deployment than this sealed camera's. Reset the camera first if it is to move."
+        )
+
+
 def _held(folder: Path) -> Path:
     held = identity.in_force(folder / IDENTITY)
     if held is None:
@@ -185,35 +205,3 @@ def _read(path: Path) -> bytes:
 
 def _pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
-
-
-def _configuration(camera: str, broker: Place, source: str) -> str:
-    held = f"{IDENTITY}/{identity.CURRENT}"
-    # JSON strings are valid TOML
-    return f"""# Written at enrolment; docs/configuration.md says what else there is.
-[vision]
-camera = {json.dumps(camera)}
-source = {json.dumps(source, ensure_ascii=False)}
-inbox = "run/inbox"
-trust = "{held}/{TRUST}"
-grants = "grants"
-incoming = "run/incoming"
-state = "state"
-notices = "run/notices"
-events = "events"
-signing_key = "{held}/signing.key"
-signing_certificate = "{held}/signing.pem"
-
-[uplink]
-camera = {json.dumps(camera)}
-host = {json.dumps(broker.host)}
-port = {broker.port}
-ca = "{held}/{CA}"
-certificate = "{held}/connection.pem"
-key = "{held}/connection.key"
-signing_certificate = "{held}/signing.pem"
-inbox = "run/inbox"
-spool = "state/spool.sqlite"
-notices = "run/notices"
-incoming = "run/incoming"
-"""

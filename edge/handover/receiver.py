@@ -34,16 +34,17 @@ class Arrival(NamedTuple):
 
 
 class Receiver:
-    """Listens on a socket file that only its own user may open.
+    """Listens on a socket file that only its own user may open, or on ``given``, which the service manager opened
+    there: then vision may start first, and who may connect was decided where the socket was made.
 
     Bounded on purpose: a few connections, each with one read buffer. ``rejected`` counts the connections
     that were closed because of what came over them, or because there were too many.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, given: socket.socket | None = None) -> None:
         self.rejected = 0
-        self._path = path
-        self._listening = _listen(path)
+        self._path = None if given else path  # a file that is not ours stays
+        self._listening = _take(given, path) if given else _listen(path)
         self._wake = Wake()
         self._connections: set[_Connection] = set()
         self._selector = selectors.DefaultSelector()
@@ -89,7 +90,8 @@ class Receiver:
         self._selector.close()
         self._listening.close()
         self._wake.close()
-        self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -141,6 +143,21 @@ def _listen(path: Path) -> socket.socket:
             f"The inbox {path} cannot be opened: {error}. Check its folder, or shorten the path."
         ) from error
     return listening
+
+
+def _take(given: socket.socket, path: Path) -> socket.socket:
+    """``given``, if it listens at ``path``."""
+    try:
+        fits = given.family == socket.AF_UNIX and given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+        if not fits or not path.samefile(given.getsockname()):
+            raise HandoverError(
+                f"The service manager's socket is not the inbox {path}. Let ListenStream= of vidik-inbox.socket and "
+                "the configuration name the same file."
+            )
+        given.setblocking(False)
+    except OSError as error:
+        raise HandoverError(f"The service manager's socket for the inbox {path} cannot be used: {error}.") from error
+    return given
 
 
 def _remove_stale(path: Path) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from edge.handover import Arrival, Key
+from edge.uplink.figures import Ages, Figures
 from edge.uplink.notices import Notice, Notices
 from edge.uplink.pace import Bucket, Pace
 from edge.uplink.publisher import Closed, Event, Opened, Refused, Taken
@@ -57,7 +59,8 @@ class Outlet(Protocol):
 
 
 class Deliver:
-    """Joins inbox, spool and outlet. ``now``: seconds since the epoch; ``clock``: monotonic seconds."""
+    """Joins inbox, spool and outlet. ``now``: seconds since the epoch; ``clock``: monotonic seconds; ``days``: how many
+    the camera's certificates still hold, None where that is unknown."""
 
     def __init__(
         self,
@@ -67,11 +70,14 @@ class Deliver:
         pace: Pace,
         *,
         notices: Notices | None = None,
+        days: Callable[[], int | None] = lambda: None,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox, self._spool, self._outlet, self._pace = inbox, spool, outlet, pace
-        self._notices = notices
+        self._notices, self._days = notices, days
+        self._ages = Ages(clock, spool.latest)
+        self._counts: Counter[str] = Counter()  # for the figures
         self._now, self._clock = now, clock
         self._gathered: list[Arrival] = []
         self._commit_at = 0.0
@@ -105,6 +111,14 @@ class Deliver:
         if self._window:
             self._speak()
 
+    def figures(self) -> Figures:
+        """How things stand. From the thread that steps."""
+        return Figures(
+            connected=bool(self._window), spool=self._waiting, spool_bytes=self._spool.size,
+            oldest=self._ages.of(self._spool.oldest(self._settling)) if self._waiting else 0.0,
+            rejected=self._inbox.rejected, dropped=self._spool.dropped, trouble=self._spool.trouble, **self._counts,
+        )  # fmt: skip
+
     def finish(self) -> None:
         """Stores what waits to be stored. Call when the outlet is closed; close the spool after it."""
         self._store()
@@ -132,6 +146,8 @@ class Deliver:
             self._inbox.refuse(arrivals)
             return
         self._inbox.acknowledge(arrivals)
+        self._counts["accepted"] += len(arrivals)
+        self._ages.came(max(arrival.item.key for arrival in arrivals))
         if self._last is not None and min(arrival.item.key for arrival in arrivals) < self._last:
             self._last = None
 
@@ -139,6 +155,7 @@ class Deliver:
         match event:
             case Opened(version, window):
                 _log.info("connected mqtt=%d window=%d spool=%d", version, window, len(self._spool))
+                self._counts["connections"] += 1
                 self._start_over(window)
                 self._announce()
                 if self._notices is not None:
@@ -154,6 +171,7 @@ class Deliver:
     def _taken(self, what: What) -> None:
         if self._under_way.pop(what, None) is None:
             return
+        self._counts["gaps" if isinstance(what, Loss) else "published"] += 1
         if self._pace.settle:
             self._settling[what] = self._clock()
         else:
@@ -163,6 +181,7 @@ class Deliver:
 
     def _refused(self, what: What, event: Refused) -> None:
         self._under_way.pop(what, None)
+        self._counts["refused"] += 1
         if isinstance(what, Loss):
             self._next_telling = self._clock() + _LONGEST_HOLD
         elif not what.counts or (event.unheard and not self._pace.keep_unheard):
@@ -265,11 +284,16 @@ class Deliver:
             sent = self._spool.sent()
         except SpoolError:
             sent = []
-        taken = sum(not isinstance(what, Loss) for what in self._settling)
         return {
-            "spool": max(0, len(self._spool) - taken),
+            "spool": self._waiting,
+            "certificate_days": self._days(),
             "sent": sent,
             "dropped": self._spool.dropped,
             "rejected": self._inbox.rejected,
             "trouble": self._spool.trouble,
         }
+
+    @property
+    def _waiting(self) -> int:
+        """Reports that no broker has taken."""
+        return max(0, len(self._spool) - sum(not isinstance(what, Loss) for what in self._settling))

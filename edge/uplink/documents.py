@@ -56,7 +56,7 @@ class Documents:
             folder.mkdir(parents=True, exist_ok=True)
             if sum(1 for _ in folder.iterdir()) >= MOST_WAITING:
                 raise OSError(f"vision has not taken the last {MOST_WAITING} yet")
-            durable.write(folder / name, payload, mode=0o640)
+            durable.write(folder / name, payload, mode=0o660)  # vision takes it away, and overwrites it
         except OSError as error:
             _log.error("document-not-kept error=%s", error)
             self._ask_at = time.monotonic() + ASK_AGAIN

@@ -12,7 +12,9 @@ LARGEST = 64 << 10  # bytes
 CHANNELS = {
     "card.json": ("card", "application/jose+json"),
     "audit.cose": ("audit", "application/cose"),
-    "health.json": ("health", "application/json"),  # not signed: for those who maintain the camera, proof of nothing
+    # not signed: for those who maintain the camera, proof of nothing
+    "health.json": ("health", "application/json"),
+    "update.json": ("update", "application/json"),
 }
 
 

@@ -74,6 +74,16 @@ class Spool:
         return max(0, self._books.reports - len(self._gone) - len(self._lost))
 
     @property
+    def size(self) -> int:
+        """Bytes on the medium, reckoned."""
+        return self._books.size
+
+    @property
+    def latest(self) -> Key | None:
+        """The highest key that ever was accepted, as far as is known."""
+        return max((Key(*each) for each in self._books.accepted.items()), default=None)
+
+    @property
     def removals(self) -> int:
         """How many removals wait for a commit."""
         return len(self._gone)
@@ -96,6 +106,14 @@ class Spool:
             return known
         boot, seq = waiting[0].key
         return [key for key in known if key.boot < boot] + ([Key(boot, seq - 1)] if seq else [])
+
+    def oldest(self, besides: Container[object] = ()) -> Key | None:
+        """The first report, leaving out ``besides``; None when there is none or it cannot be read just now."""
+        try:
+            waiting = self.after(None, 1, besides)
+        except SpoolError:
+            return None
+        return waiting[0].key if waiting else None
 
     def add(self, items: Sequence[Item]) -> None:
         """Commits ``items``; they are safe when this returns. Items that are there already are left alone.

@@ -7,6 +7,7 @@ suffice, as soon as it trips a rule.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -47,7 +48,9 @@ class BestShots:
         if track.settled:
             return
         album = self._albums.setdefault(track.number, _Album(track, frame.monotonic))
-        shot = make_shot(frame, detection, self._quality[detection.kind])
+        full = len(album.shots) == _KEEP[track.kind]
+        least = album.shots[-1].quality if full else -math.inf
+        shot = make_shot(frame, detection, self._quality[detection.kind], least)
         if shot is None:
             return
         if not album.shots or shot.quality > album.shots[0].quality:
@@ -86,8 +89,11 @@ class BestShots:
         return now - album.tried >= _AGAIN and album.shots[-1].quality > album.tried_best
 
 
-def make_shot(frame: Frame, detection: Detection, quality: Quality) -> Shot | None:
-    """The crop of ``detection`` with a margin, copied out of ``frame``; None when none of it is in view."""
+def make_shot(frame: Frame, detection: Detection, quality: Quality, above: float = -math.inf) -> Shot | None:
+    """The crop of ``detection`` with a margin, copied out of ``frame``.
+
+    None when none of it is in view, or when its quality does not lie above the given one: then nothing is copied.
+    """
     box = detection.box
     margin = _MARGIN[detection.kind] * max(box.width, box.height)
     region = Region(
@@ -96,6 +102,7 @@ def make_shot(frame: Frame, detection: Detection, quality: Quality) -> Shot | No
     )  # fmt: skip
     if region.x1 <= region.x0 or region.y1 <= region.y0:
         return None
-    crop = frame.pixels[region.y0 : region.y1, region.x0 : region.x1].copy()
+    crop = frame.pixels[region.y0 : region.y1, region.x0 : region.x1]
     points = detection.points - np.array([region.x0, region.y0], np.float32)
-    return Shot(crop, points, box, quality(crop, points, detection), frame.monotonic, frame.wall)
+    worth = quality(crop, points, detection)
+    return Shot(crop.copy(), points, box, worth, frame.monotonic, frame.wall) if worth > above else None

@@ -34,9 +34,11 @@ def beams(log_probs: Floats, width: int = 8) -> list[Labels]:
     probs = np.exp(log_probs.astype(np.float64))
     # prefix -> probability of its paths that end in a blank, and of those that do not
     found: dict[Labels, tuple[float, float]] = {(): (1.0, 0.0)}
-    for step in probs:
-        likely = [int(c) for c in np.flatnonzero(step > _IGNORED) if c]
-        blank = float(step[0])
+    followed: list[list[int]] = [[] for _ in probs]
+    for row, label in np.argwhere(probs[:, 1:] > _IGNORED).tolist():
+        followed[row].append(label + 1)
+    for step, likely in zip(probs.tolist(), followed, strict=True):
+        blank = step[0]
         if not likely:
             found = {p: ((b + n) * blank, 0.0) for p, (b, n) in found.items()}
             continue
@@ -45,7 +47,7 @@ def beams(log_probs: Floats, width: int = 8) -> list[Labels]:
             total = ends_blank + ends_label
             grown[prefix][0] += total * blank
             for label in likely:
-                p = float(step[label])
+                p = step[label]
                 if prefix and prefix[-1] == label:
                     grown[prefix][1] += ends_label * p
                     grown[(*prefix, label)][1] += ends_blank * p

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
 from edge.grant.gate import Description, Reason
 from edge.vision.face_embedder import FaceEmbedder
 from edge.vision.plate_confidence import Confidence
-from edge.vision.plate_reader import PlateReader, vote
+from edge.vision.plate_reader import PlateReader, Reading, vote
 from edge.vision.track import Track
 from edge.vision.values import FaceTemplate, Kind, PlateText, Shot
 
@@ -20,17 +21,24 @@ class Describe:
     def __init__(self, reader: PlateReader, embedder: FaceEmbedder) -> None:
         self._reader = reader
         self._embedder = embedder
+        # a plate that is tried again mostly has the same shots; a reading goes when its shot does
+        self._readings: WeakKeyDictionary[Shot, Reading] = WeakKeyDictionary()
 
     def __call__(self, track: Track, shots: Sequence[Shot]) -> Description | None:
         """What ``shots`` (best first) show; None when a plate cannot be read at all."""
         if track.kind is Kind.FACE:
             return self._embedder.template(shots[0])
-        return read_plate(self._reader, shots)
+        return read_plate(self._read, shots)
+
+    def _read(self, shot: Shot) -> Reading:
+        if shot not in self._readings:
+            self._readings[shot] = self._reader.read(shot.crop, shot.points)
+        return self._readings[shot]
 
 
-def read_plate(reader: PlateReader, shots: Sequence[Shot]) -> PlateText | None:
-    """The text on the plate that ``shots`` show, by vote; None when no shot shows any."""
-    readings = [reader.read(shot.crop, shot.points) for shot in shots]
+def read_plate(read: Callable[[Shot], Reading], shots: Sequence[Shot]) -> PlateText | None:
+    """The text on the plate that ``shots`` show, by vote of what ``read`` sees in each; None when no shot shows any."""
+    readings = [read(shot) for shot in shots]
     best = max(shot.quality for shot in shots)
     # many blurred pictures must not outvote the sharp ones: the weight halves with every 3 points of quality
     return vote(readings, [0.5 ** ((best - shot.quality) / 3) for shot in shots])

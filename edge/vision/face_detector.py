@@ -46,7 +46,9 @@ class FaceDetector:
         """``threshold`` is the least score, above 0 and below 1. Raises ``ModelError`` when the model does not load."""
         self._model = load("face-detector") if model is None else model
         self._logit = float(np.log(threshold / (1 - threshold)))
-        self._input = np.empty((1, SIZE, SIZE, 3), np.float32)
+        self._input = np.full((1, SIZE, SIZE, 3), -1, np.float32)
+        self._small = np.empty((SIZE, SIZE, 3), np.uint8)
+        self._filled = Region(0, 0, 0, 0)  # what of the input is not black
         cells = (np.arange(SIZE // STRIDE, dtype=np.float32) + 0.5) * STRIDE
         self._centres = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
 
@@ -67,7 +69,7 @@ class FaceDetector:
         scores = 1 / (1 + np.exp(-logits[0, found, 0]))
         boxes, points = self._decode(regressed[0, found], self._centres[found], fit)
         return [
-            Detection(Kind.FACE, Box(*map(float, boxes[i])), float(scores[i]), points[i].copy())
+            Detection(Kind.FACE, Box(*boxes[i].tolist()), float(scores[i]), points[i].copy())
             for i in survivors(boxes, scores, 0.3)
         ]
 
@@ -80,10 +82,12 @@ class FaceDetector:
         shrink = SIZE / max(region.x1 - region.x0, region.y1 - region.y0)
         left, right = _span(seen.x0 - region.x0, seen.x1 - region.x0, shrink)
         top, bottom = _span(seen.y0 - region.y0, seen.y1 - region.y0, shrink)
-        inner = image.rgb(image.shrink(image.cut(pixels, seen), right - left, bottom - top))
+        inner = self._small[: bottom - top, : right - left]
+        image.rgb(image.shrink(image.cut(pixels, seen), right - left, bottom - top, inner), inner)
         window = self._input[0, top:bottom, left:right]
-        if inner.shape[:2] != (SIZE, SIZE):
+        if self._filled != (filled := Region(left, top, right, bottom)):
             self._input.fill(-1.0)
+            self._filled = filled
         np.multiply(inner, np.float32(1 / 127.5), out=window)
         window -= 1.0
         # the true scale of each axis after rounding to whole pixels, so that landmarks stay exact

@@ -19,7 +19,7 @@ from typing import Any
 FILE = "health.json"
 _EVERY = 1.0  # seconds between two looks
 _RENEW = 30.0  # seconds after which it is written though nothing but numbers has changed
-_HALT = 8.0  # seconds without any progress after which the pipeline counts as halted
+_HALT = 6.0  # seconds without any progress after which the pipeline counts as halted
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ def put(path: Path, facts: Mapping[str, Any]) -> None:
     fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever the mask: another user publishes it
             file.write(json.dumps(facts, ensure_ascii=False).encode())
         fresh.replace(path)
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Image operations: the one place that imports OpenCV. No function here writes a picture anywhere."""
+"""Image operations: the one place that imports OpenCV. No function here writes a picture anywhere.
+
+The only encoder is ``jpeg``, which takes nothing but pictures that were masked.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.vision.values import Floats, Pixels, Region
+from edge.vision.values import Floats, Masked, Pixels, Region
 
 MAX_PIXELS = 50_000_000
 """The largest still picture :func:`decode` opens: 150 MB once decoded, more than a camera can spare."""
@@ -38,15 +41,15 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(out, np.uint8)
 
 
-def letterbox(pixels: Pixels, width: int, height: int) -> tuple[Pixels, float]:
-    """``pixels`` scaled to fit ``(height, width, 3)``, kept at the top left, rest black; and the scale used."""
+def letterbox(pixels: Pixels, out: Pixels) -> float:
+    """``pixels`` scaled to fit ``out`` ``(height, width, 3)``, kept at its top left, rest black; returns the scale."""
+    height, width = out.shape[:2]
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
-    inner = shrink(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    if inner.shape[:2] == (height, width):
-        return inner, scale
-    out = np.zeros((height, width, 3), np.uint8)
-    out[: inner.shape[0], : inner.shape[1]] = inner
-    return out, scale
+    wide, tall = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    shrink(pixels, wide, tall, out[:tall, :wide])
+    out[tall:] = 0
+    out[:, wide:] = 0
+    return float(scale)
 
 
 def grey(pixels: Pixels) -> Pixels:
@@ -54,9 +57,9 @@ def grey(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def rgb(pixels: Pixels) -> Pixels:
-    """BGR to RGB or back, ``(h, w, 3)``."""
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+def rgb(pixels: Pixels, out: Pixels | None = None) -> Pixels:
+    """BGR to RGB or back, ``(h, w, 3)``; written into ``out``, which may be ``pixels``, when it is given."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=out), np.uint8)
 
 
 def cut(pixels: Pixels, region: Region) -> Pixels:
@@ -64,10 +67,10 @@ def cut(pixels: Pixels, region: Region) -> Pixels:
     return pixels[max(0, region.y0) : max(0, region.y1), max(0, region.x0) : max(0, region.x1)]
 
 
-def warp_affine(pixels: Pixels, matrix: Floats, width: int, height: int) -> Pixels:
-    """``pixels`` through the 2x3 ``matrix`` (source to destination pixels), edges repeated."""
-    out = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out, np.uint8)
+def warp_affine(pixels: Pixels, matrix: Floats, width: int, height: int, out: Pixels | None = None) -> Pixels:
+    """``pixels`` through the 2x3 ``matrix`` (source to destination pixels), edges repeated; in ``out`` if given."""
+    size, flags, border = (width, height), cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    return np.asarray(cv2.warpAffine(pixels, matrix, size, dst=out, flags=flags, borderMode=border), np.uint8)
 
 
 def warp_quad(pixels: Pixels, corners: Floats, width: int, height: int) -> Pixels:
@@ -155,13 +158,17 @@ class Capture:
 
 
 class Halves:
-    """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once."""
+    """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once.
+
+    The half of a part with even edges is that part of the whole frame's half.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._offered: tuple[weakref.ref[Pixels], Pixels] | None = None
         self._frame: Pixels | None = None
         self._half: Pixels | None = None
+        self._own: Pixels | None = None  # reused from frame to frame
 
     def put(self, frame: Pixels, half: Pixels) -> None:
         """``half`` is ``frame`` at exactly half its width and height. Raises ValueError when it is not.
@@ -188,27 +195,48 @@ class Halves:
                 self._frame = self._half = None
 
     def of(self, pixels: Pixels) -> Pixels:
-        """Half of ``pixels`` by area averaging, or as the camera made it."""
+        """Half of ``pixels`` by area averaging, or as the camera made it. It is only good until ``during`` ends."""
         frame = self._frame
-        whole = pixels if pixels is frame else pixels.base
-        if frame is None or whole is not frame or frame.shape != pixels.shape:
+        place = None if frame is None else _place(pixels, frame)
+        if frame is None or place is None:
             return _halved(pixels)
+        x, y = place
+        height, width = pixels.shape[:2]
+        if pixels.shape != frame.shape and (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2:
+            return _halved(pixels)
+        return self._whole(frame)[y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
+
+    def _whole(self, frame: Pixels) -> Pixels:
         with self._lock:
             if self._half is None:
-                self._half = _halved(frame)
+                self._half = self._own = _halved(frame, self._own)
             return self._half
 
 
 halves = Halves()
 
 
-def _halved(pixels: Pixels) -> Pixels:
+def _place(part: Pixels, frame: Pixels) -> tuple[int, int] | None:
+    """Where in ``frame`` (x, y) its view ``part`` begins; None when it is no view of it."""
+    if part is frame:
+        return 0, 0
+    if (part.base is not frame and (part.base is None or part.base is not frame.base)) or part.strides != frame.strides:
+        return None
+    start = part.__array_interface__["data"][0] - frame.__array_interface__["data"][0]
+    y, rest = divmod(start, frame.strides[0])
+    x = rest // frame.strides[1]
+    inside = 0 <= y <= frame.shape[0] - part.shape[0] and 0 <= x <= frame.shape[1] - part.shape[1]
+    return (x, y) if inside else None
+
+
+def _halved(pixels: Pixels, out: Pixels | None = None) -> Pixels:
+    """Half of ``pixels``, in ``out`` if that has the right shape."""
     half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
-    return np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(pixels, half, dst=out, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
-    """``pixels`` scaled to ``(height, width, ...)``: halved while that helps, then linear.
+def shrink(pixels: Pixels, width: int, height: int, out: Pixels | None = None) -> Pixels:
+    """``pixels`` scaled to ``(height, width, ...)``: halved while that helps, then linear. In ``out`` if it is given.
 
     About as good as area averaging and several times faster at ratios that are not whole numbers.
     """
@@ -216,7 +244,10 @@ def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
         pixels = halves.of(pixels) if first else _halved(pixels)
         first = False
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    if out is not None and pixels.shape == out.shape:
+        np.copyto(out, pixels)
+        return out
+    return np.asarray(cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def from_i420(planes: Pixels) -> Pixels:
@@ -227,3 +258,35 @@ def from_i420(planes: Pixels) -> Pixels:
 def from_nv12(planes: Pixels) -> Pixels:
     """As ``from_i420``, for semi-planar YUV 4:2:0 (NV12)."""
     return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_NV12), np.uint8)
+
+
+def jpeg(picture: Masked, quality: int) -> bytes:
+    """``picture`` as JPEG, in memory. ``quality``: 0 to 100. Raises TypeError for pixels that nobody has masked."""
+    if not isinstance(picture, Masked):
+        raise TypeError("only masked pictures are encoded")
+    done, out = cv2.imencode(".jpg", picture.pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return out.tobytes() if done else b""
+
+
+def qr_text(pixels: Pixels) -> str:
+    """The text of a QR code in ``pixels``, empty when none can be read."""
+    try:
+        return str(cv2.QRCodeDetector().detectAndDecode(pixels)[0])
+    except (cv2.error, UnicodeDecodeError):  # of what only looks like one
+        return ""
+
+
+def blurred(pixels: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """The mean of ``width`` by ``height`` pixels (odd numbers) around each one of a grey picture."""
+    return np.asarray(cv2.blur(pixels, (width, height)), np.float32)
+
+
+def segments(pixels: NDArray[np.uint8], least: float) -> Floats:
+    """Straight edges of a grey picture that are at least ``least`` pixels long: ``(n, 4)``, x0, y0, x1, y1.
+
+    The line segment detector of Grompone von Gioi, Jakubowicz, Morel and Randall (2010).
+    """
+    found = cv2.createLineSegmentDetector().detect(pixels)[0]
+    lines = np.zeros((0, 4), np.float32) if found is None else np.asarray(found, np.float32).reshape(-1, 4)
+    long = np.hypot(lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1]) >= least
+    return np.asarray(lines[long], np.float32)

@@ -33,20 +33,29 @@ def merge(detections: Sequence[Detection], iou: float = 0.3) -> list[Detection]:
 def survivors(boxes: Floats, scores: NDArray[np.floating], iou: float) -> list[int]:
     """Indices of the boxes that stay, best score first; ``boxes`` is ``(n, 4)`` as x0, y0, x1, y1."""
     order = np.argsort(-scores, kind="stable")
+    if len(order) < 2:
+        return [int(n) for n in order]
+    over_union, over_smaller = overlaps(boxes[order, None], boxes[order])
+    clash = ((over_union >= iou) | (over_smaller >= CONTAINED)).tolist()
     kept: list[int] = []
-    while order.size:
-        best, rest = int(order[0]), order[1:]
-        kept.append(best)
-        over_union, over_smaller = overlaps(boxes[best], boxes[rest])
-        order = rest[(over_union < iou) & (over_smaller < CONTAINED)]
-    return kept
+    for n, row in enumerate(clash):
+        if not any(row[better] for better in kept):
+            kept.append(n)
+    return [int(order[n]) for n in kept]
 
 
 def overlaps(box: Floats, others: Floats) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Intersection of ``box`` ``(4,)`` with each of ``others`` ``(n, 4)``: over the union, over the smaller area."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    area = np.prod(np.maximum(box[2:] - box[:2], 0))
-    areas = np.prod(np.maximum(others[:, 2:] - others[:, :2], 0), axis=1)
+    """Intersection of ``box`` ``(4,)`` with each of ``others`` ``(n, 4)``: over the union, over the smaller area.
+
+    ``box`` may also be ``(m, 1, 4)``, for each of several; then the results are ``(m, n)``.
+    """
+    sides = np.maximum(np.minimum(box[..., 2:], others[:, 2:]) - np.maximum(box[..., :2], others[:, :2]), 0)
+    shared = sides[..., 0] * sides[..., 1]
+    area, areas = _area(box), _area(others)
     tiny = np.finfo(np.float32).tiny  # an empty box overlaps nothing
     return shared / np.maximum(area + areas - shared, tiny), shared / np.maximum(np.minimum(area, areas), tiny)
+
+
+def _area(boxes: Floats) -> NDArray[np.floating]:
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    return np.asarray(sides[..., 0] * sides[..., 1])

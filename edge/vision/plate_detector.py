@@ -8,13 +8,17 @@ whether that is a plate at all. ``models/plate_detector`` trains both.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.vision import image
 from edge.vision.runtime import Model, load
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
+
+Indices = NDArray[np.intp]
 
 MODELS = ("plate-detector", "plate-detector-4x3")
 CLOSER = "plate-closer"
@@ -28,6 +32,7 @@ _OVERLAP = 0.3
 _TILTED = 0.05  # slope from which a plate is looked at once more, along its own sides
 _LOOSE = (0.08, 0.14)  # by which the detector's boxes, which the second look is used to, exceed a plate
 CONTEXT = (1.3, 1.7)  # the second look sees a candidate with this much around it, across and down
+_AROUND = np.array([[-1], [0], [1]])
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], np.float32)
 
 
@@ -52,7 +57,9 @@ class PlateDetector:
 
     def __init__(self, threshold: float = 0.35) -> None:
         self._models = [load(name, threads=1) for name in MODELS]
+        self._inputs = {model.entry.name: np.empty(model.shape, np.uint8) for model in self._models}
         self._closer = load(CLOSER, threads=1)
+        self._close_up = np.empty(self._closer.shape, np.uint8)
         self._threshold = threshold
 
     def detect(self, pixels: Pixels, region: Region) -> list[Detection]:
@@ -65,51 +72,61 @@ class PlateDetector:
         part = image.cut(pixels, region)
         if part.size == 0:
             return []
-        plates = self._look_closer(pixels, self._candidates(part, max(0, region.x0), max(0, region.y0)))
+        candidates = self._candidates(part, max(0, region.x0), max(0, region.y0))
+        if not len(candidates.scores):
+            return []
+        plates = self._look_closer(pixels, candidates)
         edges = np.clip(plates.boxes, 0, np.array([pixels.shape[1], pixels.shape[0]] * 2, np.float32))
         return [
-            Detection(Kind.PLATE, Box(*(float(v) for v in edge)), float(sure), quad)
-            for sure, edge, quad in zip(plates.scores, edges, plates.corners, strict=True)
+            Detection(Kind.PLATE, Box(*edge), sure, quad)
+            for sure, edge, quad in zip(plates.scores.tolist(), edges.tolist(), plates.corners, strict=True)
             if sure >= self._threshold
         ]
 
     def _candidates(self, part: Pixels, x: int, y: int) -> Plates:
         """What the coarse network takes for plates in ``part`` of the frame at ``x, y``, in frame pixels."""
         model = self._model_for(part.shape[1], part.shape[0])
-        given, scale = image.letterbox(part, model.shape[2], model.shape[1])
-        score, box, corners = model.run(given[None])
+        given = self._inputs[model.entry.name]
+        scale = image.letterbox(part, given[0])
+        score, box, corners = model.run(given)
         plates = suppress(decode(score[0], box[0], corners[0], _CANDIDATE))
         origin = np.array([x, y], np.float32)
-        boxes = plates.boxes / np.float32(scale) + np.tile(origin, 2)
+        boxes = plates.boxes / np.float32(scale) + np.concatenate([origin, origin])
         return Plates(plates.scores, boxes, plates.corners / np.float32(scale) + origin)
 
     def _look_closer(self, pixels: Pixels, plates: Plates) -> Plates:
         """The best candidates with scores and corners from the second look, best first."""
-        scores, quads = plates.scores[:_LOOKS].copy(), plates.corners[:_LOOKS].copy()
-        boxes = plates.boxes[: len(scores)]
-        for n, (x0, y0, x1, y1) in enumerate(boxes):
-            middle = np.array([(x0 + x1) / 2, (y0 + y1) / 2], np.float32)
-            logit, quad = self._close(pixels, middle, np.array([[x1 - x0, 0], [0, y1 - y0]], np.float32))
-            if tilt(quad) > _TILTED:
-                top, right, bottom, left = np.roll(quad, -1, 0) - quad
-                sides = np.stack([top - bottom, right - left], 1) / 2 * (1 + np.array(_LOOSE))
-                _, quad = self._close(pixels, quad.mean(0, dtype=np.float32), sides.astype(np.float32))
-            scores[n], quads[n] = blend(scores[n], logit), quad
+        boxes = plates.boxes[:_LOOKS]
+        sides = np.zeros((len(boxes), 2, 2), np.float32)
+        sides[:, 0, 0], sides[:, 1, 1] = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        logits, quads = self._close(pixels, (boxes[:, :2] + boxes[:, 2:]) / np.float32(2), sides)
+        sloping = [n for n, quad in enumerate(quads) if tilt(quad) > _TILTED]
+        if sloping:
+            top, right, bottom, left = np.moveaxis(np.roll(quads[sloping], -1, 1) - quads[sloping], 1, 0)
+            along = np.stack([top - bottom, right - left], 2) / 2 * (1 + np.array(_LOOSE))
+            _, quads[sloping] = self._close(pixels, quads[sloping].mean(1, dtype=np.float32), along.astype(np.float32))
+        scores = np.array([blend(*pair) for pair in zip(plates.scores.tolist(), logits, strict=False)], np.float32)
         order = np.argsort(-scores, kind="stable")
         return Plates(scores[order], boxes[order], quads[order])
 
-    def _close(self, pixels: Pixels, middle: Floats, sides: Floats) -> tuple[float, Floats]:
-        """Logit and corners ``(4, 2)`` of the plate round ``middle`` in ``pixels``, whose box has the ``sides``.
+    def _close(self, pixels: Pixels, middles: Floats, sides: Floats) -> tuple[list[float], Floats]:
+        """Logits and corners ``(n, 4, 2)`` of the plates round ``middles`` ``(n, 2)``, whose boxes have the ``sides``.
 
-        They are the columns of a ``(2, 2)`` matrix: along the text, and down. What is seen is a parallelogram.
+        ``sides`` is ``(n, 2, 2)``: a box's are the columns of a matrix, along the text, and down. What is seen is a
+        parallelogram.
         """
         _, tall, wide, _ = self._closer.shape
         seen = (sides * CONTEXT / 2).astype(np.float32)  # from halves of the network's picture to the frame
         halves = np.array([wide, tall], np.float32) / 2
-        turn = halves[:, None] * np.linalg.inv(seen)
-        matrix = np.column_stack([turn, halves - turn @ middle]).astype(np.float32)
-        judged, found = self._closer.run(image.warp_affine(pixels, matrix, wide, tall)[None])
-        return float(judged.flat[0]), np.asarray(found.reshape(4, 2) @ seen.T + middle, np.float32)
+        turns = halves[:, None] * np.linalg.inv(seen)
+        shifts = halves - (turns @ middles[..., None])[..., 0]
+        logits, quads = [], np.empty((len(sides), 4, 2), np.float32)
+        for n, matrix in enumerate(np.concatenate([turns, shifts[..., None]], 2)):
+            image.warp_affine(pixels, matrix, wide, tall, self._close_up[0])
+            judged, found = self._closer.run(self._close_up)
+            logits.append(float(judged.flat[0]))
+            quads[n] = found.reshape(4, 2)
+        return logits, quads @ seen.transpose(0, 2, 1) + middles[:, None]
 
     def _model_for(self, width: int, height: int) -> Model:
         """The model that shows the region largest; of equals, the one with the smallest input."""
@@ -121,16 +138,16 @@ class PlateDetector:
         return min(self._models, key=cost)
 
 
-def blend(score: np.float32, logit: float) -> float:
+def blend(score: float, logit: float) -> float:
     """One score, 0 to 1, of the coarse network's ``score`` and the second look's ``logit``: their mean logit."""
-    first = float(np.log(score) - np.log1p(-min(score, np.float32(0.9999))))
-    return float(1 / (1 + np.exp(-(first + logit) / 2)))
+    first = math.log(score) - math.log1p(-min(score, 0.9999))
+    return 1 / (1 + math.exp((-first - logit) / 2))
 
 
 def tilt(quad: Floats) -> float:
     """The slope of a plate's text: of the sides along it of the corners ``(4, 2)``, without sign."""
-    along = quad[1] + quad[2] - quad[0] - quad[3]
-    return float(abs(along[1]) / max(1e-6, abs(along[0])))
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad.tolist()
+    return float(abs(y1 + y2 - y0 - y3) / max(1e-6, abs(x1 + x2 - x0 - x3)))
 
 
 def decode(score: Floats, box: Floats, corners: Floats, threshold: float) -> Plates:
@@ -141,7 +158,11 @@ def decode(score: Floats, box: Floats, corners: Floats, threshold: float) -> Pla
     """
     logits = score[..., 0]
     least = np.log(threshold / (1 - threshold))
-    ys, xs = np.nonzero((logits >= least) & (logits >= _neighbourhood(logits)))
+    ys, xs = np.nonzero(logits >= least)
+    if not ys.size:
+        return Plates(*(np.zeros((0, *shape), np.float32) for shape in ((), (4,), (4, 2))))
+    peaks = logits[ys, xs] >= _neighbourhood(logits, ys, xs)
+    ys, xs = ys[peaks], xs[peaks]
     order = np.argsort(-logits[ys, xs], kind="stable")[:_MOST]
     ys, xs = ys[order], xs[order]
     shape = box[ys, xs]
@@ -153,15 +174,18 @@ def decode(score: Floats, box: Floats, corners: Floats, threshold: float) -> Pla
     return Plates(sure.astype(np.float32), boxes.astype(np.float32), quads.astype(np.float32))
 
 
-def _neighbourhood(values: Floats) -> Floats:
-    """The largest of each cell and its eight neighbours."""
-    padded = np.pad(values, 1, constant_values=-np.inf)
-    rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
-    return np.asarray(np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]), np.float32)
+def _neighbourhood(values: Floats, ys: Indices, xs: Indices) -> Floats:
+    """The largest of each of the cells at ``ys, xs`` ``(n,)`` and its up to eight neighbours, ``(n,)``."""
+    height, width = values.shape
+    # beyond the edge the edge's own cells stand in: they are neighbours anyway
+    rows, columns = (ys + _AROUND).clip(0, height - 1), (xs + _AROUND).clip(0, width - 1)
+    return np.asarray(values[rows[:, None], columns].max((0, 1)), np.float32)
 
 
 def suppress(plates: Plates) -> Plates:
     """Drops plates that overlap a better one by more than 30 % or whose centre lies inside it."""
+    if len(plates.scores) < 2:
+        return plates
     x0, y0, x1, y1 = plates.boxes.T
     width = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
     height = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
@@ -169,9 +193,9 @@ def suppress(plates: Plates) -> Plates:
     area = (x1 - x0) * (y1 - y0)
     cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
     inside = (cx > x0[:, None]) & (cx < x1[:, None]) & (cy > y0[:, None]) & (cy < y1[:, None])
-    clash = inside | (shared > _OVERLAP * (area[:, None] + area - shared))
+    clash = (inside | (shared > _OVERLAP * (area[:, None] + area - shared))).tolist()
     kept: list[int] = []
-    for n in range(len(plates.scores)):
-        if not clash[kept, n].any():
+    for n in range(len(clash)):
+        if not any(clash[better][n] for better in kept):
             kept.append(n)
     return Plates(plates.scores[kept], plates.boxes[kept], plates.corners[kept])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ _CENTRED = (0.38, 0.64)  # of 2,500 texts that were read right, all had their mi
 _ASKEW = 0.05  # confidence at most where it is elsewhere: glare or the picture's edge has taken a side of the plate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Reading:
     """What one crop says: ``log_probs`` ``float32 (views, steps, 1 + len(ALPHABET))``, class 0 for no character.
 
@@ -45,6 +46,13 @@ class Reading:
     def certainty(self) -> float:
         """Natural logarithm of the probability of the likeliest path, mean of the views."""
         return float(self.log_probs.max(2).sum(1).mean())
+
+    @cached_property
+    def likely(self) -> frozenset[ctc.Labels]:
+        """Texts worth weighing, as labels: the views' likeliest paths, and what a search finds in the first view."""
+        paths = frozenset(best_path(view) for view in self.log_probs)
+        # a search costs most where everything is possible, and there it never ends in a text worth reporting
+        return paths if self.certainty < _HOPELESS else paths.union(ctc.beams(self.log_probs[0]))
 
 
 def best_path(log_probs: Floats) -> ctc.Labels:
@@ -126,7 +134,7 @@ def weigh(readings: Sequence[Reading], weights: Sequence[float], format_weight: 
     share = np.asarray(weights, np.float64) + 1e-6
     share = share / share.sum()
     order = np.argsort(-share)[:_LISTENED]
-    found = {labels for i in order for labels in _candidates(readings[int(i)])}
+    found = {labels for i in order for labels in readings[int(i)].likely}
     candidates = [labels for labels in sorted(found) if len(labels) >= _SHORTEST]
     if not candidates:
         return None
@@ -148,12 +156,6 @@ def weigh(readings: Sequence[Reading], weights: Sequence[float], format_weight: 
         shots=len(readings),
         usual=plate_formats.follows_form(texts[best]),
     )
-
-
-def _candidates(reading: Reading) -> set[ctc.Labels]:
-    paths = {best_path(view) for view in reading.log_probs}
-    # a search costs most where everything is possible, and there it never ends in a text worth reporting
-    return paths if reading.certainty < _HOPELESS else {*ctc.beams(reading.log_probs[0]), *paths}
 
 
 def _support(reading: Reading, candidates: Sequence[ctc.Labels]) -> NDArray[np.float64]:

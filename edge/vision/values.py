@@ -81,6 +81,16 @@ class Frame:
         return int(self.pixels.shape[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A picture that people may see: no face, plate or privacy zone that was found is in it any more.
+
+    Nothing else can be encoded. Only ``edge.vision.aim.mask`` makes one; a test sees to it.
+    """
+
+    pixels: Pixels
+
+
 class Region(NamedTuple):
     """A part of the frame that the scheduler asks the detectors to examine: full-frame pixel integers."""
 
@@ -105,7 +115,7 @@ class Detection:
     points: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Shot:
     """A crop that may be read later, with what is needed to judge it. Lives in memory only.
 

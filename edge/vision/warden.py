@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge import config, systemd
 from edge.errors import VidikError
@@ -23,7 +23,17 @@ from edge.vision.values import Frame
 _EVERY = 1.0  # seconds between two looks at what changes slowly
 _WINDOW = 5.0  # seconds over which rates are taken
 
+_QUANTILES = (("p50", 0.5), ("p95", 0.95))
+
 _log = logging.getLogger(__name__)
+
+
+class _Done(NamedTuple):
+    """A frame that was described: when, how long that took, and how old it was then, in seconds."""
+
+    at: float
+    spent: float
+    age: float
 
 
 class Warden:
@@ -38,7 +48,7 @@ class Warden:
         self._zones, self._path, self._reload = settings.thermal.zones, path, reload
         self._health, self._governor, self._source, self._clock = health, governor, source, clock
         self._temperature: float | None = None
-        self._done: deque[tuple[float, float]] = deque()  # when frames were done, and what they took
+        self._done: deque[_Done] = deque()
         self._began = clock()
         self._taken = self._next = self._began
         self._ready = False
@@ -59,9 +69,11 @@ class Warden:
     def done(self) -> None:
         """The frame wanted last has been described."""
         now = self._clock()
+        source = self._source()
+        came = source.came if isinstance(source, LiveSource) and source.came is not None else self._taken
         self._frames += 1
-        self._done.append((now, now - self._taken))
-        while self._done[0][0] < now - _WINDOW:
+        self._done.append(_Done(now, now - self._taken, now - came))
+        while self._done[0].at < now - _WINDOW:
             self._done.popleft()
         if not self._ready:
             self._ready = True
@@ -123,10 +135,14 @@ class Warden:
     def facts(self) -> Mapping[str, Any]:
         """The numbers of the moment."""
         now, done, source = self._clock(), list(self._done), self._source()
-        recent = [spent for at, spent in done if at >= now - _WINDOW]
+        recent = [each for each in done if each.at >= now - _WINDOW]
+        ages = sorted(each.age for each in recent)
         facts: dict[str, Any] = {
             "fps": round(len(recent) / min(_WINDOW, max(0.1, now - self._began)), 1),
-            "frame_ms": round(1000 * sum(recent) / len(recent), 1) if recent else None,
+            "frame_ms": round(1000 * sum(each.spent for each in recent) / len(recent), 1) if recent else None,
+            "latency_ms": {
+                name: round(1000 * ages[int(share * len(ages))], 1) for name, share in _QUANTILES if ages
+            },
             "frames": self._frames,
             "skipped": {reason.value: count for reason, count in source.skipped.items()} | {"spared": self._spared},
             "temperature": self._temperature,

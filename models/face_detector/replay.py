@@ -114,7 +114,7 @@ class Timed:
 
 
 @dataclass(slots=True)
-class _Watched:
+class Watched:
     """One face of the plane: since when it is wholly in view, for how long, and when a track was on it."""
 
     since: float | None = None
@@ -144,7 +144,7 @@ def replay(source: list[Photo], face_height: float, seed: int, threshold: float,
     scene = plane(source, face_height, rng)
     detector, tracker = Timed(threshold), Tracker()
     detect = Detect({Kind.FACE: detector})
-    watched = [_Watched() for _ in scene.faces]
+    watched = [Watched() for _ in scene.faces]
     wall = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     if look is not None:
         for index in range(WARM_UP):

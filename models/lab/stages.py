@@ -32,7 +32,7 @@ def plates() -> StillPath[PlateText]:
         return worth_reading(find(frame, glances))
 
     def describe(shots: Sequence[Shot]) -> PlateText | None:
-        return read_plate(reader, shots)
+        return read_plate(lambda shot: reader.read(shot.crop, shot.points), shots)
 
     return StillPath(detect, _plate_glances, plate_quality, describe)
 

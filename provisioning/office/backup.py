@@ -45,7 +45,7 @@ def write(office: Office, path: Path) -> int:
             inventory.copy_to(copy)
         finally:
             inventory.close()
-        files = {name: file for name, file in _files(office.folder).items() if file.name not in _LEFT_OUT}
+        files = {name: file for name, file in _files(office.folder).items() if not _is_left_out(file)}
         files[_DATABASE] = copy
         packed = Path(workshop) / "backup"
         with packed.open("xb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
@@ -151,6 +151,10 @@ def _inventory(office: Office, issuing: x509.Certificate) -> list[str]:
     finally:
         inventory.close()
     return problems
+
+
+def _is_left_out(file: Path) -> bool:
+    return file.name in _LEFT_OUT or file.suffix == ".raucb"  # bundles are large, and signed: they can be added again
 
 
 def _files(folder: Path) -> dict[str, Path]:

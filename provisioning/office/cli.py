@@ -15,7 +15,7 @@ from edge.grant import trust as trust_file
 from edge.grant.words import plain
 from provisioning import broker_cli, grant_draft, passphrase, pki
 from provisioning.office import backup as backups
-from provisioning.office import broker_files, camera_cli, create, revocation, table
+from provisioning.office import broker_files, camera_cli, create, revocation, table, update_cli
 from provisioning.office.cli_parts import HERE, Folder, PassphraseFile, existing, inventory_of
 from provisioning.office.folder import OfficeError, Settings
 
@@ -86,12 +86,19 @@ def subscriber(
     office: Folder = HERE,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Give a subscriber a certificate, and let it read at the broker."""
-    office_ = existing(office)
-    ca = office_.issuing(passphrase_file)
-    with inventory_of(office_) as inventory:
-        create.add_subscriber(office_, inventory, ca, name, out)
-    typer.echo(f"Certificate, key and CA for {name}: {out}")
+    """Give a subscriber a certificate, and let it receive reports at the broker."""
+    _add_client(office, name, out, "subscriber", passphrase_file)
+
+
+@app.command()
+def sender(
+    name: Annotated[str, typer.Argument(help="The sender's name at the broker.")],
+    out: Annotated[Path, typer.Option(help="Where its certificate and key go.")],
+    office: Folder = HERE,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Give whoever hands grants to cameras (vidik send) and looks after them a certificate; it receives no reports."""
+    _add_client(office, name, out, "sender", passphrase_file)
 
 
 app.command()(camera_cli.add)
@@ -100,6 +107,9 @@ app.command()(broker_cli.broker)
 app.command(name="list")(camera_cli.list_)
 app.command()(camera_cli.revoke)
 app.command()(camera_cli.retire)
+app.command()(update_cli.bundle)
+app.add_typer(update_cli.keys, name="update-key")
+app.add_typer(update_cli.release, name="release")
 
 
 @app.command()
@@ -179,6 +189,14 @@ def serve(
     with inventory_of(office_) as inventory:
         typer.echo(f"Enrolment service of {office_.settings().name}; Ctrl-C ends it.", err=True)
         serving.run(office_, inventory, ca, host, port)
+
+
+def _add_client(folder: Path, name: str, out: Path, role: create.Role, passphrase_file: Path | None) -> None:
+    office = existing(folder)
+    ca = office.issuing(passphrase_file)
+    with inventory_of(office) as inventory:
+        create.add_client(office, inventory, ca, name, out, role=role)
+    typer.echo(f"Certificate, key and CA for {name}: {out}\nThe broker has to read its new access rules: restart it.")
 
 
 def _address(given: str, port: int) -> tuple[str, int]:

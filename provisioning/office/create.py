@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning import keyfile, pki
 from provisioning.office import broker_files, registrar, revocation
 from provisioning.office.folder import Office, OfficeError, Settings
 from provisioning.office.inventory import Inventory
+
+Role = Literal["subscriber", "sender"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,10 @@ def renew_servers(office: Office, inventory: Inventory, ca: pki.Issued) -> None:
         issued.save(folder, name)
 
 
-def add_subscriber(office: Office, inventory: Inventory, ca: pki.Issued, name: str, out: Path) -> None:
-    """A certificate and key for a subscriber, written to ``out``, and the right to read at the broker.
+def add_client(
+    office: Office, inventory: Inventory, ca: pki.Issued, name: str, out: Path, *, role: Role
+) -> None:
+    """A certificate and key for a client that is no camera, written to ``out``, and its rights at the broker.
 
     Raises ``VidikError``.
     """
@@ -66,24 +71,17 @@ def add_subscriber(office: Office, inventory: Inventory, ca: pki.Issued, name: s
     if (out / f"{name}.key").exists():
         raise OfficeError(f"{out / name}.key exists already. Name another folder with --out.")
     if inventory.camera(name) is not None:
-        raise OfficeError(f"{name} is the id of a camera, which must not read what others report. Choose another name.")
+        raise OfficeError(f"{name} is the id of a camera, which must not do what others may. Choose another name.")
     issued = pki.issue_subscriber(ca, name)
     with inventory.change():
-        registrar.record(inventory, issued.certificate, name, "subscriber")
+        registrar.record(inventory, issued.certificate, name, role)
     issued.save(out, name)
     pki.write(out / "ca.pem", office.ca.read_bytes(), mode=0o644)
-    if name not in settings.subscribers:
-        settings = replace_subscribers(settings, [*settings.subscribers, name])
+    held = getattr(settings, f"{role}s")
+    if name not in held:
+        settings = msgspec.structs.replace(settings, **{f"{role}s": (*held, name)})
         office.write_settings(settings)
     broker_files.write(office, settings)
-
-
-def replace_subscribers(settings: Settings, subscribers: Sequence[str]) -> Settings:
-    """``settings`` with other subscribers."""
-    return Settings(
-        name=settings.name, broker_host=settings.broker_host, broker_port=settings.broker_port,
-        enrol_host=settings.enrol_host, enrol_port=settings.enrol_port, subscribers=tuple(subscribers),
-    )  # fmt: skip
 
 
 def names_of(host: str) -> list[str]:

@@ -11,6 +11,7 @@
     inventory.sqlite cameras, claims, certificates, journal
     broker/          certificate, access rules, configuration and start script of Mosquitto
     service/         certificate of the enrolment service; claims are pinned to its key
+    updates/         CAs of updates, keys for development (never those for releases), bundles that can be rolled out
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class OfficeError(VidikError):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``office.toml``. Cameras reach the broker and the enrolment service under these names."""
+    """``office.toml``. Cameras reach the broker and the enrolment service under these names. ``subscribers`` may
+    receive reports, ``senders`` hand documents down to cameras."""
 
     name: Name
     broker_host: Host
@@ -51,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     enrol_host: Host
     enrol_port: Port = 8443
     subscribers: tuple[Name, ...] = ()
+    senders: tuple[Name, ...] = ()
 
     def toml(self) -> str:
         """As it stands in the file."""
@@ -84,6 +87,14 @@ class Office:
     @property
     def service(self) -> Path:
         return self.folder / "service"
+
+    @property
+    def updates(self) -> Path:
+        return self.folder / "updates"
+
+    @property
+    def bundles(self) -> Path:
+        return self.updates / "bundles"
 
     def settings(self) -> Settings:
         """What was decided at ``init``. Raises ``OfficeError``."""

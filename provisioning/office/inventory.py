@@ -213,6 +213,10 @@ class Inventory:
             "UPDATE certificate SET revoked = ?, reason = ? WHERE serial = ? AND revoked IS NULL", now, reason, serial
         )
 
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows of a statement about the tables of rollouts, which rollouts.py keeps here; a part of a change."""
+        return self._rows(statement, *values)
+
     def copy_to(self, path: Path) -> None:
         """A consistent copy, also while others write."""
         with self._mutex:

@@ -136,6 +136,12 @@ class Registrar:
                 return x509.load_der_x509_certificate(latest.der)
             return self._issue(camera, purpose, key, None)
 
+    def camera_of(self, peer: bytes | None) -> str:
+        """The camera that connected with the certificate ``peer`` (DER), if it showed one. Raises ``Refused``."""
+        if peer is None:
+            raise Refused(403, "This needs the camera's connection certificate. Enrol with a new claim.")
+        return self._shown(peer).holder
+
     def refuse(self, camera: str, source: str, refusal: Refused) -> None:
         """Puts a refusal down in the journal."""
         self._inventory.note("refused", camera, f"{source}: {refusal}")

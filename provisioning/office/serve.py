@@ -24,6 +24,7 @@ from provisioning.office import est, revocation, service
 from provisioning.office.folder import Office
 from provisioning.office.inventory import Inventory
 from provisioning.office.registrar import Registrar
+from provisioning.office.rollouts import Rollouts
 
 _CONNECTIONS = 2_000
 _IDLE_SECONDS = 20
@@ -51,7 +52,7 @@ def run(office: Office, inventory: Inventory, ca: pki.Issued, host: str = "::", 
     """Serves until SIGTERM or SIGINT. ``port``: by default the one in the settings. Raises ``VidikError``."""
     settings = office.settings()
     config = uvicorn.Config(
-        service.application(office, Registrar(inventory, ca)),
+        service.application(office, Registrar(inventory, ca), Rollouts(inventory)),
         host=host,
         port=settings.enrol_port if port is None else port,
         http=_WithPeer,

@@ -6,6 +6,7 @@
     POST /.well-known/est/{connection,signing}/simplereenroll   with the camera's connection certificate
     GET  /vidik/v1/deployment                          HTTP Basic: broker, recipients and trust file
     GET  /vidik/v1/crl                                 the revocation list, for brokers
+    /vidik/v1/update                                   updates.py
 
 An EST client that knows no labels gets a connection certificate.
 """
@@ -32,6 +33,8 @@ from provisioning.office import est
 from provisioning.office.folder import Office
 from provisioning.office.limit import FailureLimit
 from provisioning.office.registrar import CONNECTION, PURPOSES, Refused, Registrar
+from provisioning.office.rollouts import Rollouts
+from provisioning.office.updates import Updates
 
 PEER = "vidik.peer"  # the key of a request's scope under which the client's certificate (DER) lies, if it has one
 _log = logging.getLogger("vidik.enrol")
@@ -39,7 +42,7 @@ _log = logging.getLogger("vidik.enrol")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def application(office: Office, registrar: Registrar) -> Starlette:
+def application(office: Office, registrar: Registrar, rollouts: Rollouts) -> Starlette:
     """The service of ``office`` as an ASGI application. Raises ``VidikError`` when the office is not complete."""
     service = _Service(office, registrar, office.checked_trust())
     prefix = est.PREFIX
@@ -52,6 +55,7 @@ def application(office: Office, registrar: Registrar) -> Starlette:
         Route(prefix + "/{label}/simplereenroll", service.guarded(service.renew), methods=["POST"]),
         Route("/vidik/v1/deployment", service.guarded(service.deployment)),
         Route("/vidik/v1/crl", service.guarded(service.revoked)),
+        *Updates(rollouts, registrar, office.bundles, lambda request: request.scope.get(PEER)).routes(service.guarded),
     ]
     return Starlette(routes=routes)
 

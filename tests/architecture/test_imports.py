@@ -77,8 +77,10 @@ def users(folder, library):
         ("ai_edge_litert", {"edge/vision/runtime.py"}),
         ("sqlite3", {"edge/uplink/database.py", "edge/uplink/salvage.py"}),
         ("tflite_runtime", {"edge/vision/runtime.py"}),
+        ("gi", {"edge/link/fetch.py"}),
         ("picamera2", {"edge/vision/sources/picamera.py"}),
         ("paho", {"edge/mqtt.py"}),
+        ("prometheus_client", {"edge/uplink/metrics.py"}),
         ("psycopg", {"edge/listen/sinks/postgresql.py"}),
         ("pyarrow", {"edge/listen/sinks/parquet.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
@@ -94,7 +96,7 @@ def test_each_heavy_library_has_one_home(library, home):
 @pytest.mark.parametrize(
     ("library", "home"),
     [
-        ("starlette", {"provisioning/office/service.py"}),
+        ("starlette", {"provisioning/office/service.py", "provisioning/office/updates.py"}),
         ("uvicorn", {"provisioning/office/serve.py"}),
         ("sqlite3", {"provisioning/office/inventory.py"}),
     ],

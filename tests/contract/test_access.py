@@ -5,28 +5,19 @@ RabbitMQ and NATS take minutes, so they are tested by ``make test-brokers`` only
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 
 from edge.mqtt import Message
 from provisioning import pki
-from provisioning.broker import CAMERA_WRITES, Broker, Embedded, Mosquitto, Settings, mosquitto
-from provisioning.nats import NatsCluster, nats_server
-from provisioning.rabbitmq import RabbitMq, rabbitmq
+from provisioning.access import CAMERA as CAMERA_ROLE
+from provisioning.broker import Broker
+from tests.brokers import ALL, EVERYTHING, running
 from tests.client import Client
 from tests.rig import CAMERA, Rig, wait_for
-
-BROKERS: dict[str, tuple[Callable[[Settings], Broker], Callable[[], str | None]]] = {
-    "mosquitto": (Mosquitto, mosquitto),
-    "embedded": (Embedded, lambda: "always"),
-}
-if os.environ.get("VIDIK_TEST_BROKERS"):
-    BROKERS |= {"rabbitmq": (RabbitMq, rabbitmq), "nats": (NatsCluster, nats_server)}
 
 pytestmark = pytest.mark.timeout(900)  # RabbitMQ hangs up on everything forbidden, and takes its time to start
 FOREIGN_TOPICS = [
@@ -39,19 +30,13 @@ FOREIGN_PATTERNS = [
     "vidik/v1/cam-1/status", "vidik/v1/cam-1/grant", "vidik/+/cam-1/plate", "$share/g/vidik/v1/+/plate",
     "$share/g/vidik/v1/cam-1/plate", "vidik/v1/cam-2/plate", "vidik/v1/cam-2/#", "vidik/v1/+/grant",
 ]  # fmt: skip
-SECRETS = {channel: f"secret {channel}".encode() for channel in CAMERA_WRITES}
+SECRETS = {channel: f"secret {channel}".encode() for channel in CAMERA_ROLE.writes}
 
 
-@pytest.fixture(scope="module", params=sorted(BROKERS))
+@pytest.fixture(scope="module", params=sorted(ALL))
 def broker(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Broker]:
-    make, installed = BROKERS[request.param]
-    if installed() is None:
-        warnings.warn(f"{request.param} is not installed: access to it was not tested", stacklevel=1)
-        pytest.skip(f"needs {request.param}")
-    made = make(rig.broker_settings)
-    made.start()
-    yield made
-    made.stop()
+    with running(request.param, rig.broker_settings) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +46,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 @pytest.fixture
 def subscriber(rig: Rig, broker: Broker) -> Iterator[Client]:
-    with Client(rig, broker.port, "subscriber", "vidik/v1/#", longest_pause=0.5) as client:
+    with Client(rig, broker.port, "subscriber", *EVERYTHING, longest_pause=0.5) as client:
         yield client.connected()
 
 
@@ -106,7 +91,7 @@ def test_a_camera_publishes_in_its_own_subtree_only(rig: Rig, broker: Broker, su
     wait_for(lambda: all(subscriber.has(f"vidik/v1/cam-1/{channel}", secret) for channel, secret in SECRETS.items()))
     wait_for(lambda: all(subscriber.has("vidik/v1/cam-1/gap", topic.encode()) for topic in FOREIGN_TOPICS))
     assert b"forbidden" not in {payload for _, payload in subscriber.messages}
-    with Client(rig, broker.port, "subscriber", "vidik/v1/#", name="late") as late:  # nor was any of it retained
+    with Client(rig, broker.port, "subscriber", *EVERYTHING, name="late") as late:  # nor was any of it retained
         late.connected()
         with camera(rig, broker, CAMERA) as client:
             for _ in range(30):  # until the subscription stands
@@ -177,21 +162,68 @@ def test_a_camera_cannot_take_over_a_subscriber_s_session(
             assert intruder.messages == []
 
 
-def test_an_office_hands_documents_down_and_hears_nothing(rig: Rig, broker: Broker, subscriber: Client) -> None:
-    with camera(rig, broker, CAMERA, "vidik/v1/cam-1/grant") as receiver:
+def test_an_office_hands_documents_down_and_hears_no_reports(rig: Rig, broker: Broker, subscriber: Client) -> None:
+    with camera(rig, broker, CAMERA, "vidik/v1/cam-1/grant", "vidik/v1/cam-1/signal/+") as receiver:
         heard_out(receiver)
-        for topic in ("vidik/v1/cam-1/plate", "vidik/v1/cam-1/status", "vidik/v1/cam-1/signal/main"):
+        for topic in ("vidik/v1/cam-1/plate", "vidik/v1/cam-1/status", "vidik/v1/cam-1/confirm", "vidik/v1/x/y/z"):
             with Client(rig, broker.port, "office", longest_pause=0.5) as office:
                 office.connected().link.publish(Message(topic, b"forbidden"))
                 published(office, "vidik/v1/cam-1/grant", b"a document", retain=True)
+                published(office, "vidik/v1/cam-1/signal/main", b"open 1")
         wait_for(lambda: receiver.has("vidik/v1/cam-1/grant", b"a document"))
-        with Client(rig, broker.port, "office", "vidik/v1/#", longest_pause=0.5) as curious:
-            curious.connected()
-            published(receiver, "vidik/v1/cam-1/plate", b"a plate")
-            wait_for(lambda: subscriber.has("vidik/v1/cam-1/plate", b"a plate"))
-            heard_out(curious, "vidik/v1/cam-2/grant")
-            assert curious.messages == []
+        wait_for(lambda: receiver.has("vidik/v1/cam-1/signal/main", b"open 1"))
+        for pattern in ("vidik/v1/#", "vidik/v1/+/plate", "vidik/v1/+/face", "vidik/v1/+/trial", "vidik/v1/+/grant"):
+            with Client(rig, broker.port, "office", pattern, longest_pause=0.5) as curious:
+                curious.connected()
+                published(receiver, "vidik/v1/cam-1/plate", pattern.encode())
+                wait_for(lambda pattern=pattern: subscriber.has("vidik/v1/cam-1/plate", pattern.encode()))  # type: ignore[misc]
+                heard_out(curious, "vidik/v1/cam-2/grant")
+                secret = ("plate", "face", "trial", "grant")
+                assert not [topic for topic, _ in curious.messages if topic.endswith(secret)]
     assert b"forbidden" not in {payload for _, payload in [*subscriber.messages, *receiver.messages]}
+
+
+def test_an_office_sees_how_cameras_are(rig: Rig, broker: Broker) -> None:
+    with camera(rig, broker, CAMERA) as speaker:
+        published(speaker, "vidik/v1/cam-1/health", b"well", retain=True)
+        with Client(rig, broker.port, "office", "vidik/v1/+/health", name="watching", longest_pause=0.5) as office:
+            office.connected()
+            for _ in range(30):  # until the subscription stands
+                published(speaker, "vidik/v1/cam-1/health", b"still well", retain=True)
+                with suppress(AssertionError):
+                    wait_for(lambda: office.has("vidik/v1/cam-1/health", b"still well"), 1)
+                    break
+            assert office.has("vidik/v1/cam-1/health", b"still well")
+
+
+def test_a_subscriber_confirms_and_writes_nothing_else(rig: Rig, broker: Broker, subscriber: Client) -> None:
+    with camera(rig, broker, CAMERA, "vidik/v1/cam-1/confirm", "vidik/v1/cam-1/grant") as receiver:
+        heard_out(receiver, "vidik/v1/cam-1/gap")
+        for topic in ("vidik/v1/cam-1/grant", "vidik/v1/cam-1/plate", "vidik/v1/cam-1/status", "vidik/v1/cam-1/config"):
+            with Client(rig, broker.port, "subscriber", name="writer", longest_pause=0.5) as writer:
+                writer.connected().link.publish(Message(topic, b"forbidden", retain=True))
+                published(writer, "vidik/v1/cam-1/confirm", topic.encode())
+                wait_for(lambda topic=topic: receiver.has("vidik/v1/cam-1/confirm", topic.encode()))  # type: ignore[misc]
+        published(receiver, "vidik/v1/cam-1/gap", b"the end")
+        wait_for(lambda: subscriber.has("vidik/v1/cam-1/gap", b"the end"))
+        assert b"forbidden" not in {payload for _, payload in [*subscriber.messages, *receiver.messages]}
+
+
+@pytest.mark.parametrize("pattern", ["vidik/v1/+/grant", "vidik/v1/cam-1/grant", "vidik/v1/#", "vidik/v1/+/confirm"])
+def test_a_subscriber_reads_no_grants(rig: Rig, broker: Broker, subscriber: Client, pattern: str) -> None:
+    """A grant holds the list of the sought and the key of its templates: it is for the camera alone."""
+    with Client(rig, broker.port, "office", longest_pause=0.5) as office:
+        published(office.connected(), "vidik/v1/cam-1/grant", b"a list", retain=True)
+        with (
+            Client(rig, broker.port, "subscriber", pattern, name="curious", longest_pause=0.5) as curious,
+            camera(rig, broker, CAMERA) as speaker,
+        ):
+            curious.connected()
+            published(office, "vidik/v1/cam-1/grant", b"a list", retain=True)
+            published(speaker, "vidik/v1/cam-1/gap", pattern.encode())
+            wait_for(lambda: subscriber.has("vidik/v1/cam-1/gap", pattern.encode()))
+            heard_out(curious, "vidik/v1/cam-2/confirm")
+            assert not [topic for topic, _ in curious.messages if topic.endswith(("grant", "confirm"))]
 
 
 @pytest.mark.parametrize("certificate", ["stranger", f"{CAMERA}-signing"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,32 +18,26 @@ from edge.uplink.publisher import Event, Publisher, Refused, Taken
 from edge.uplink.publisher import Opened as Connected
 from edge.uplink.spool import Stored
 from provisioning import pki
-from provisioning.broker import Broker, BrokerError, Embedded, Mosquitto, choose, mosquitto
+from provisioning.broker import Broker, BrokerError, Embedded, Mosquitto, choose
+from tests.brokers import EVERYTHING, SMALL, running
 from tests.client import Client
 from tests.rig import CAMERA, Rig, wait_for
 
-BROKERS = {"mosquitto": Mosquitto, "embedded": Embedded}
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    return Rig(tmp_path_factory.mktemp("broker"))
 
 
-@pytest.fixture(scope="module", params=sorted(BROKERS))
+@pytest.fixture(scope="module", params=sorted(SMALL))
 def kind(request: pytest.FixtureRequest) -> str:
-    if request.param == "mosquitto" and mosquitto() is None:
-        warnings.warn("Mosquitto is not installed: only the embedded broker was tested", stacklevel=1)
-        pytest.skip("needs Mosquitto")
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def rig(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Rig:
-    return Rig(tmp_path_factory.mktemp(kind))
-
-
-@pytest.fixture(scope="module")
 def broker(kind: str, rig: Rig) -> Iterator[Broker]:
-    made: Broker = BROKERS[kind](rig.broker_settings)
-    made.start()
-    yield made
-    made.stop()
+    with running(kind, rig.broker_settings) as made:
+        yield made
 
 
 @pytest.fixture
@@ -54,7 +48,7 @@ def clients(rig: Rig, broker: Broker) -> Iterator[ExitStack]:
 
 @pytest.fixture
 def subscriber(rig: Rig, broker: Broker, clients: ExitStack) -> Client:
-    client = Client(rig, broker.port, "subscriber", "vidik/v1/+/#")
+    client = Client(rig, broker.port, "subscriber", *EVERYTHING)
     return clients.enter_context(client).connected()
 
 
@@ -138,7 +132,7 @@ def test_a_report_for_nobody_is_not_taken(rig: Rig, broker: Broker) -> None:
 
 def test_it_comes_back_on_the_same_port_after_stop_and_kill(kind: str, tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    broker: Broker = BROKERS[kind](rig.broker_settings)
+    broker: Broker = SMALL[kind][0](rig.broker_settings)
     broker.start()
     port = broker.port
     with Client(rig, port, CAMERA) as client:
@@ -156,7 +150,16 @@ def test_a_broker_that_cannot_start_says_where_to_look(kind: str, tmp_path: Path
     rig = Rig(tmp_path)
     (tmp_path / "broker.pem").write_text("not a certificate")
     with pytest.raises(BrokerError, match=r"broker\.log"):
-        BROKERS[kind](rig.broker_settings).start()
+        SMALL[kind][0](rig.broker_settings).start()
+
+
+def test_another_program_on_its_port_is_not_taken_for_it(kind: str, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = replace(Rig(tmp_path).broker_settings, port=other.getsockname()[1])
+        with pytest.raises(BrokerError, match=r"broker\.log"):
+            SMALL[kind][0](settings).start()
 
 
 def test_the_best_broker_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

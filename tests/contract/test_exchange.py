@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import warnings
 
 import pytest
 
@@ -21,11 +20,10 @@ from edge.uplink import documents
 from edge.uplink.documents import Documents
 from edge.uplink.downlink import Downlink
 from provisioning import pki
-from provisioning.broker import Broker, Embedded, Mosquitto, mosquitto
+from provisioning.access import SUBSCRIBER
 from tests import law
 from tests.rig import CAMERA, Rig, end, environment, wait_for
 
-BROKERS = {"mosquitto": Mosquitto, "embedded": Embedded}
 GRANT = law.make(not_before=int(time.time()) - 100, not_after=int(time.time()) + 3600)
 
 
@@ -44,32 +42,14 @@ class Citizen(Handler):
         self.link.close(2)
 
     def opened(self, version, window):
-        self.link.subscribe(self._pattern)
+        for channel in SUBSCRIBER.reads if self._pattern.endswith("#") else [""]:
+            self.link.subscribe(self._pattern.removesuffix("#") + channel)
 
     def received(self, topic, payload, number, retained):
         self.latest[topic.rsplit("/", 1)[-1]] = payload
         if retained:
             self.retained.add(topic.rsplit("/", 1)[-1])
         self.link.acknowledge(number)
-
-
-@pytest.fixture(params=sorted(BROKERS))
-def broker(request, tmp_path):
-    if request.param == "mosquitto" and mosquitto() is None:
-        warnings.warn("Mosquitto is not installed: only the embedded broker was tested", stacklevel=1)
-        pytest.skip("needs Mosquitto")
-    made: Broker = BROKERS[request.param](Rig(tmp_path).broker_settings)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def rig(broker, tmp_path):
-    made = Rig.__new__(Rig)  # the broker's fixture has made the files already
-    made.folder, made._processes = tmp_path, []
-    yield made
-    made.close()
 
 
 def vidik(*arguments, folder):

@@ -22,13 +22,14 @@ from edge.enrol import procedure
 from edge.handover import Item, Key, Kind, Sender
 from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Rejected
-from edge.mqtt import Handler, Link
+from edge.mqtt import Handler, Link, Message
 from edge.records import PlateReport
 from provisioning import pki
 from provisioning.broker import mosquitto
 from provisioning.office import create, registrar, revocation
 from provisioning.office.folder import Office
 from provisioning.office.registrar import Registrar
+from provisioning.send_cli import SendError, deliver
 from tests.offices import Desk, OfficeBroker, free_port, make_office, passphrase_file
 from tests.rig import ROOT, Collector, end, environment, wait_for
 
@@ -36,13 +37,20 @@ from tests.rig import ROOT, Collector, end, environment, wait_for
 class Client(Handler):
     """Counts how often it gets in, and how often not."""
 
-    def __init__(self, folder: Path, name: str, port: int) -> None:
+    def __init__(self, folder: Path, name: str, port: int, *patterns: str) -> None:
         address = Address("localhost", port, folder / "ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
         self.link = Link(address, name, self, longest_pause=0.5)
         self.opens = self.closes = 0
+        self.patterns, self.heard = patterns, list[bytes]()
 
     def opened(self, version: int, window: int) -> None:
+        for pattern in self.patterns:
+            self.link.subscribe(pattern)
         self.opens += 1
+
+    def received(self, topic: str, payload: bytes, number: int, retained: bool) -> None:
+        self.heard.append(payload)
+        self.link.acknowledge(number)
 
     def closed(self, reason: str) -> None:
         self.closes += 1
@@ -75,7 +83,7 @@ def test_only_who_is_not_revoked_gets_in(office: Office, broker: OfficeBroker, t
         issued.save(tmp_path, camera)
         with inventory.change():
             registrar.record(inventory, issued.certificate, camera, registrar.CONNECTION)
-    create.add_subscriber(office, inventory, ca, "police", tmp_path)
+    create.add_client(office, inventory, ca, "police", tmp_path, role="subscriber")
 
     for name in ("cam-1", "cam-2", "police"):
         client = Client(tmp_path, name, port)
@@ -101,13 +109,41 @@ def test_only_who_is_not_revoked_gets_in(office: Office, broker: OfficeBroker, t
     other.link.close(2)
 
 
+def test_a_sender_hands_documents_to_cameras_and_a_subscriber_does_not(
+    office: Office, broker: OfficeBroker, tmp_path: Path
+) -> None:
+    ca = office.issuing(passphrase_file(tmp_path))
+    inventory = office.inventory()
+    create.add_client(office, inventory, ca, "desk", tmp_path, role="sender")
+    create.add_client(office, inventory, ca, "archive", tmp_path, role="subscriber")
+    inventory.close()
+    broker.stop()
+    broker.start()  # which reads the access rules
+    port = office.settings().broker_port
+    pki.issue_connection(ca, "cam-2").save(tmp_path, "cam-2")
+    document = bytes(300_000)  # a list of two thousand
+    for name in ("archive", "desk"):
+        address = Address("localhost", port, tmp_path / "ca.pem", tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        messages = [Message("vidik/v1/cam-2/grant", document if name == "desk" else b"forged", retain=True)]
+        if name == "archive":
+            with pytest.raises(SendError, match="refused"):
+                deliver(messages, address, 30.0)
+        else:
+            deliver(messages, address, 30.0)
+    camera = Client(tmp_path, "cam-2", port, "vidik/v1/cam-2/grant")
+    camera.link.start()
+    wait_for(lambda: camera.heard)
+    camera.link.close(2)
+    assert camera.heard == [document]
+
+
 def test_reports_go_on_through_a_renewal(office: Office, broker: OfficeBroker, tmp_path: Path) -> None:
     """From a claim to reports that a subscriber opens; then the connection certificate is renewed and the old one
     revoked, while the uplink runs on and the broker starts anew. Nothing is lost."""
     ca = office.issuing(passphrase_file(tmp_path))
     inventory = office.inventory()
     desk = Registrar(inventory, ca)
-    create.add_subscriber(office, inventory, ca, "court", tmp_path)
+    create.add_client(office, inventory, ca, "court", tmp_path, role="subscriber")
     broker.stop()
     broker.start()  # which reads who may subscribe
     claim = registrar.make_claim(

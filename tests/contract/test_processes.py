@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -15,13 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from edge.handover import Sender
 from provisioning.broker import Broker, choose
 from tests.rig import Rig, end, environment, wait_for
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from edge.listen.opener import Opened
 from edge.mqtt import Message
 from provisioning.broker import Broker
-from provisioning.nats import NatsCluster, nats_server
-from provisioning.rabbitmq import RabbitMq, rabbitmq
+from tests.brokers import SERVERS, running
 from tests.client import Client
 from tests.rig import CAMERA, Rig, wait_for
 from tests.unit.test_listen import status
@@ -21,19 +19,12 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("VIDIK_TEST_BROKERS"), reason="minutes: make test-brokers"),
     pytest.mark.timeout(900),
 ]
-BROKERS = {"rabbitmq": (RabbitMq, rabbitmq), "nats": (NatsCluster, nats_server)}
 
 
-@pytest.fixture(scope="module", params=sorted(BROKERS))
+@pytest.fixture(scope="module", params=sorted(SERVERS))
 def broker(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Broker]:
-    make, installed = BROKERS[request.param]
-    if installed() is None:
-        warnings.warn(f"{request.param} is not installed: it was not tested as a broker", stacklevel=1)
-        pytest.skip(f"needs {request.param}")
-    made: Broker = make(rig.broker_settings)
-    made.start()
-    yield made
-    made.stop()
+    with running(request.param, rig.broker_settings) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,10 @@ from edge.vision.sources import (
     State,
     VideoSource,
 )
-from edge.vision.sources.live import Picture
+from edge.vision.sources.live import CameraLost, Picture
 from edge.vision.values import Frame, Pixels
 from tests import cameras
+from tests.rig import wait_for
 
 COUNT = 6
 START = 1_700_000_000.0
@@ -214,3 +215,22 @@ def test_frame_times_are_the_sensors(camera: Camera, monkeypatch: pytest.MonkeyP
     # a sensor's clock is set anew only when it parts from the computer's by seconds
     assert all(np.abs(since - at).min() < 1e-6 for at in np.array(times) - times[0])
 
+
+
+def test_a_network_camera_shows_its_password_neither_when_it_is_right_nor_when_it_is_wrong(tmp_path: Path) -> None:
+    cameras.needs_rtsp()
+    server = cameras.Rtsp()
+    server.start()
+    log = tmp_path / "link.log"
+    try:
+        with cameras.linked(tmp_path, server) as camera, LiveSource(camera, START) as live:
+            assert len(some(live)) == COUNT
+        assert "Unauthorized" not in log.read_text()
+        with cameras.linked(tmp_path, server, password="not/žhis") as camera:
+            camera.open()
+            with pytest.raises(CameraLost):
+                camera.read()
+            camera.close()
+            wait_for(lambda: "Unauthorized" in log.read_text())
+    finally:
+        server.stop()

@@ -246,7 +246,9 @@ def test_a_cut_at_every_step_of_a_reset(office: Office, desk: Registrar, power: 
 
 def fill(folder: Path) -> None:
     """Puts something into every place that a reset wipes."""
-    for name in ("grants/a.grant", "run/incoming/b.grant", "run/notices/card.json", "state/spool.sqlite", "state/boot"):
+    for name in (
+        "grants/a.grant", "run/incoming/b.grant", "run/notices/card.json", "spool/spool.sqlite", "state/boot", "sealed",
+    ):  # fmt: skip
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"something")

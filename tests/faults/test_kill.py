@@ -5,29 +5,24 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge.handover import Sender
-from provisioning.broker import Broker, Embedded, Mosquitto, mosquitto
+from provisioning.broker import Broker
+from tests.brokers import SMALL, running
 from tests.rig import Collector, Rig, end, wait_for
 
 REPORTS = 250
 PAUSE = 0.01  # seconds between reports
 
 
-@pytest.fixture(params=["mosquitto", "embedded"])
+@pytest.fixture(params=sorted(SMALL))
 def broker(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Broker]:
-    if request.param == "mosquitto" and mosquitto() is None:
-        warnings.warn("Mosquitto is not installed: the kill tests ran with the embedded broker only", stacklevel=1)
-        pytest.skip("needs Mosquitto")
-    running: Broker = (Mosquitto if request.param == "mosquitto" else Embedded)(rig.broker_settings)
-    running.start()
-    yield running
-    running.stop()
+    with running(request.param, rig.broker_settings) as made:
+        yield made
 
 
 @pytest.fixture

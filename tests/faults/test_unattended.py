@@ -1,16 +1,20 @@
 """Faults of camera, accelerator, models, configuration and cooling: the unit recovers, or its health says why not.
 
-The whole vision process's assembly runs, with the real models, on a camera that the test plays. By design every cause
-is in the health within ten seconds; the tests wait longer, for they also run on busy machines.
+The whole vision process's assembly runs, with the real models, on a camera that the test plays. Every cause must be in
+the health within ten seconds of the fault, by the time that the unit itself writes into it; the tests take precedence
+over other processes where they may. Coming back may take longer on a busy machine.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import numpy as np
 import pytest
 
 from edge import config
+from edge.audit import postbox
 from edge.clock import SystemClock
 from edge.vision import __main__ as vision
 from edge.vision import accelerate, build, runtime, sources
@@ -29,7 +34,18 @@ from provisioning.deployment import Deployment
 from tests.rig import wait_for
 from tests.unit.test_live import ScriptedCamera
 
-LONG = 45.0  # seconds that a busy machine may need for what is due after ten
+DUE = 10.0  # seconds from a fault to the health that names it
+LONG = 45.0  # seconds that a busy machine may need for everything else
+
+
+@pytest.fixture(scope="module", autouse=True)
+def precedence() -> Iterator[None]:
+    """Over other processes, which is for root to take; threads that are begun meanwhile have it too."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(before, -10))
+    yield
+    os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 class StreetCamera(ScriptedCamera):
@@ -69,12 +85,19 @@ class Unit:
     def health(self) -> dict[str, Any]:
         return stated(self.made)
 
-    def says(self, *words: str) -> Callable[[], bool]:
-        """Whether the health is other than ok, and every one of ``words`` is among its causes."""
-        return lambda: (
-            self.health.get("state") in ("degraded", "failing")
-            and all(word in " ".join(self.health["causes"]) for word in words)
-        )
+    def tells(self, *words: str, since: float) -> None:
+        """Waits until the health is other than ok with every one of ``words`` among its causes, and fails when it was
+        written too late after ``since``, the fault."""
+
+        def told() -> bool:
+            health = found[0] = self.health
+            return health.get("state") in ("degraded", "failing") and all(
+                word in " ".join(health["causes"]) for word in words
+            )
+
+        found: list[dict[str, Any]] = [{}]
+        wait_for(told, LONG)
+        in_time(found[0], since)
 
     def works(self) -> bool:
         """Whether nothing is wrong, except that a busy machine may be too slow for every picture."""
@@ -94,6 +117,13 @@ class Unit:
         self.assembly.pipeline.sender.close()
         self.assembly.close()
         runtime.configure()
+
+
+def in_time(health: dict[str, Any], since: float) -> None:
+    """That ``health``, which states its time to a tenth of a second, was written within the time that is due."""
+    took = health["time"] - since
+    print(f"in the health after {took:.1f} s: {'; '.join(health['causes'])[:100]}")
+    assert -0.1 <= took <= DUE
 
 
 def stated(made: Deployment) -> dict[str, Any]:
@@ -133,8 +163,9 @@ def start(made: Deployment, camera: StreetCamera) -> Iterator[Callable[..., Unit
 def test_a_source_that_stalls_is_named_and_taken_back(start: Callable[..., Unit], camera: StreetCamera) -> None:
     unit = start()
     wait_for(unit.works, LONG)
+    fault = time.time()
     camera.well = False
-    wait_for(unit.says("camera lost", "stalled"), LONG)
+    unit.tells("camera lost", "stalled", since=fault)
     camera.well = True
     wait_for(unit.works, LONG)
     assert unit.health["reopened"] >= 1
@@ -146,8 +177,9 @@ def test_a_source_that_delivers_garbage_is_named_and_taken_back(
 ) -> None:
     unit = start()
     wait_for(unit.works, LONG)
+    fault = time.time()
     camera.put(*[None] * 2000)
-    wait_for(unit.says("camera lost", "no picture"), LONG)
+    unit.tells("camera lost", "no picture", since=fault)
     while not camera.script.empty():
         camera.script.get()
     wait_for(unit.works, LONG)
@@ -158,9 +190,10 @@ def test_a_source_that_delivers_garbage_is_named_and_taken_back(
 def test_a_source_that_disappears_is_named_and_taken_back(start: Callable[..., Unit], camera: StreetCamera) -> None:
     unit = start()
     wait_for(unit.works, LONG)
+    fault = time.time()
     camera.refuse = CameraLost("cannot open the camera: it is gone")
     camera.put(CameraLost("the cable is out"))
-    wait_for(unit.says("it is gone"), LONG)
+    unit.tells("it is gone", since=fault)
     wait_for(lambda: unit.health["state"] == "degraded", LONG)  # waiting for a camera is work, not a halt
     camera.refuse = None
     wait_for(unit.works, LONG)
@@ -179,8 +212,9 @@ def test_a_source_that_changes_its_resolution_goes_on(start: Callable[..., Unit]
 def test_an_accelerator_that_does_not_load_is_named_and_the_cpu_does_its_work(
     start: Callable[..., Unit], camera: StreetCamera
 ) -> None:
+    fault = time.time()
     unit = start(accelerator='kind = "gpu"\nlibrary = "/nowhere/libdelegate.so"')
-    wait_for(unit.says("runs on the CPU", "/nowhere/libdelegate.so"), LONG)
+    unit.tells("runs on the CPU", "/nowhere/libdelegate.so", since=fault)
     unit.goes_on()
     assert unit.health["models_on"]["plate-detector-4x3"].startswith("cpu (")
 
@@ -208,8 +242,9 @@ def test_an_accelerator_that_fails_in_the_middle_is_named_and_comes_back(
     monkeypatch.setattr(accelerate, "_FIRST_REST", 0.5)
     unit = start(accelerator='kind = "gpu"')
     wait_for(lambda: unit.health.get("models_on", {}).get("plate-detector-4x3") == "gpu", LONG)
+    fault = time.time()
     out.set()
-    wait_for(unit.says("plate-detector-4x3 runs on the CPU", "stick"), LONG)
+    unit.tells("plate-detector-4x3 runs on the CPU", "stick", since=fault)
     unit.goes_on()
     out.clear()
     wait_for(lambda: unit.works() and unit.health["models_on"]["plate-detector-4x3"] == "gpu", LONG)
@@ -223,8 +258,9 @@ def test_a_unit_that_is_too_hot_does_less_and_says_so(
     (zone / "temp").write_text("51000\n")
     unit = start(thermal=f'hot = 80.0\nzones = "{tmp_path / "thermal"}"')
     wait_for(lambda: unit.works() and unit.health["temperature"] == 51.0, LONG)
+    fault = time.time()
     (zone / "temp").write_text("93500\n")
-    wait_for(unit.says("left out: 94 °C"), LONG)
+    unit.tells("left out: 94 °C", since=fault)
     unit.goes_on()
     assert unit.health["temperature"] == 93.5
 
@@ -235,8 +271,9 @@ def test_a_configuration_broken_while_it_runs_is_named_and_not_used(
     unit = start()
     wait_for(unit.works, LONG)
     good = unit.made.config.read_text()
+    fault = time.time()
     unit.made.config.write_text(good.replace("[vision]", "[vision]\nsauce = 1"))
-    wait_for(unit.says("new configuration is not used", "sauce"), LONG)
+    unit.tells("new configuration is not used", "sauce", since=fault)
     unit.goes_on()
     unit.made.config.write_text(good.replace("[uplink]", "[vision.look]\ncover_seconds = 1.5\n[uplink]"))
     wait_for(unit.works, LONG)
@@ -268,10 +305,30 @@ def test_a_pipeline_that_halts_is_named(start: Callable[..., Unit], camera: Stre
         release.wait(LONG)
         return step(*given)
 
+    fault = time.time()
     unit.assembly.pipeline.detect = hang  # type: ignore[assignment]
-    wait_for(unit.says("the pipeline has halted"), LONG)
+    unit.tells("the pipeline has halted", since=fault)
     unit.assembly.pipeline.detect = step
     release.set()
+    wait_for(unit.works, LONG)
+
+
+def test_what_another_process_posts_is_entered_while_it_runs(start: Callable[..., Unit], camera: StreetCamera) -> None:
+    unit = start()
+    wait_for(unit.works, LONG)
+    posted = postbox.post(unit.made.camera_folder / "events", "update", state="installed", software="2.0")
+    camera.well = False  # also while there is no picture
+
+    def entered() -> bool:
+        return posted in [entry.facts.get("post") for entry in unit.assembly.account.audit.entries(1)]
+
+    wait_for(entered, LONG)
+    folder, fault = unit.made.camera_folder / "events", time.time()
+    folder.rmdir()
+    folder.write_text("in the way")
+    unit.tells("no other process is heard", since=fault)
+    folder.unlink()
+    camera.well = True
     wait_for(unit.works, LONG)
 
 
@@ -288,8 +345,10 @@ def test_a_configuration_broken_at_the_start_is_named(
     text: str, made: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made.config.write_text(text + made.config.read_text().partition("\n")[2])
+    fault = time.time()
     assert ends(made, monkeypatch) == 2
     assert stated(made)["state"] == "failing"
+    in_time(stated(made), fault)
     assert str(made.config) in stated(made)["causes"][0]
     assert str(made.config) in capsys.readouterr().err
 
@@ -307,6 +366,8 @@ def test_a_damaged_model_is_named_and_not_run(
     (folder / "plate_reader.tflite").write_bytes(content)
     for module in (runtime, build):
         monkeypatch.setattr(module, "models_dir", lambda: folder)
+    fault = time.time()
     assert ends(made, monkeypatch) == 2
     assert stated(made)["state"] == "failing"
+    in_time(stated(made), fault)
     assert "plate_reader.tflite is not the one in the manifest" in stated(made)["causes"][0]

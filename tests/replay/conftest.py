@@ -19,6 +19,7 @@ from edge.records import FaceReport, PlateReport
 from provisioning import deployment
 from provisioning.demo.cli import clip_people, default_clip
 from provisioning.demo.stage import Stage
+from tests.brokers import EVERYTHING
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +89,8 @@ class Payloads:
         self.seen = seen
 
     def opened(self, version, window):
-        self.link.subscribe("vidik/v1/#")
+        for pattern in EVERYTHING:
+            self.link.subscribe(pattern)
 
     def closed(self, reason): ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from provisioning.broker import CAMERA_READS, CAMERA_WRITES
+from provisioning.access import CAMERA
 from provisioning.broker_cli import ProvisionError
 from provisioning.office.cli import app
 from tests.rig import ROOT
@@ -33,12 +33,15 @@ def run(*arguments: str) -> str:
 
 def test_mosquitto(options: list[str], tmp_path: Path) -> None:
     assert run(*options, "--subscriber", "archive", "--office", "court", "--port", "9999").split() == [
-        str(tmp_path / "out" / "mosquitto.conf"), str(tmp_path / "out" / "acl"),
+        str(tmp_path / "out" / "mosquitto.conf"), str(tmp_path / "out" / "acl"), str(tmp_path / "out" / "start"),
     ]  # fmt: skip
     assert "listener 9999 0.0.0.0" in (tmp_path / "out" / "mosquitto.conf").read_text()
     rules = (tmp_path / "out" / "acl").read_text()
-    assert "user archive\ntopic read vidik/v1/+/#" in rules
-    assert "user court\ntopic write vidik/v1/+/grant" in rules
+    archive, court = (rules.partition(f"user {name}\n")[2].partition("\n\n")[0] for name in ("archive", "court"))
+    assert {"topic read vidik/v1/+/plate", "topic write vidik/v1/+/confirm"} < set(archive.splitlines())
+    assert {"topic write vidik/v1/+/grant", "topic read vidik/v1/+/status"} < set(court.splitlines())
+    assert "topic read vidik/v1/+/plate" not in court
+    assert "read vidik/v1/+/grant" not in rules
 
 
 def test_rabbitmq_names_every_camera_and_matches_it_alone(options: list[str], tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_the_published_channels_are_those_that_cameras_may_use() -> None:
     """What AsyncAPI's own parser makes of the document is tested by ``make test-node``."""
     text = (ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8")
     published = set(re.findall(r"^    address: vidik/v1/\{camera\}/(\S+)$", text, re.MULTILINE))
-    assert published == {channel.replace("+", "{name}") for channel in (*CAMERA_WRITES, *CAMERA_READS)}
+    assert published == {channel.replace("+", "{name}") for channel in (*CAMERA.writes, *CAMERA.reads)}
 
 
 def test_what_it_refuses(options: list[str], tmp_path: Path) -> None:

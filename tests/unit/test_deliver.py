@@ -246,7 +246,7 @@ def test_the_status_is_announced_on_connection_and_when_it_changed(bench: Bench)
     bench.outlet.open()
     bench.step()
     bench.outlet.answer()
-    nothing = {"spool": 0, "sent": [], "dropped": {}, "rejected": 0, "trouble": None}
+    nothing = {"spool": 0, "certificate_days": None, "sent": [], "dropped": {}, "rejected": 0, "trouble": None}
     assert bench.outlet.statuses == [nothing]
     bench.step(100)
     assert len(bench.outlet.statuses) == 1

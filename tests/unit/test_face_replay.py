@@ -32,7 +32,7 @@ def test_faces_move_with_the_picture():
 
 
 def watched(rows):
-    record = replay._Watched()
+    record = replay.Watched()
     for index, (in_view, tracked) in enumerate(rows):
         record.see(index / 10, in_view, tracked)
     record.end()

@@ -303,10 +303,14 @@ def test_a_subscriber_cannot_take_a_cameras_name(
     office: Office, inventory: Inventory, ca: pki.Issued, tmp_path: Path
 ) -> None:
     with pytest.raises(OfficeError, match="id of a camera"):
-        create.add_subscriber(office, inventory, ca, "cam-1", tmp_path)
-    create.add_subscriber(office, inventory, ca, "police", tmp_path)
-    assert office.settings().subscribers == ("police",)
-    assert "user police" in (office.broker / "acl").read_text()
+        create.add_client(office, inventory, ca, "cam-1", tmp_path, role="subscriber")
+    create.add_client(office, inventory, ca, "police", tmp_path, role="subscriber")
+    create.add_client(office, inventory, ca, "desk", tmp_path, role="sender")
+    assert (office.settings().subscribers, office.settings().senders) == (("police",), ("desk",))
+    police, desk = ((office.broker / "acl").read_text().partition(f"user {name}\n")[2] for name in ("police", "desk"))
+    assert "topic read vidik/v1/+/plate" in police.partition("user")[0]
+    assert "topic write vidik/v1/+/grant" in desk
+    assert "topic read vidik/v1/+/plate" not in desk
     assert (tmp_path / "ca.pem").read_bytes() == office.ca.read_bytes()
 
 

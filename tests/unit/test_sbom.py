@@ -94,10 +94,10 @@ def root(tmp_path):
     return root
 
 
-def run(root, arch="amd64", environment=None):
+def run(root, arch="amd64", *more, environment=None):
     out = root.parent / "bom.json"
     done = subprocess.run(
-        [sys.executable, SBOM, root, arch, out], capture_output=True, text=True, check=False,
+        [sys.executable, SBOM, root, arch, out, *more], capture_output=True, text=True, check=False,
         env={**{k: v for k, v in os.environ.items() if k != "SOURCE_DATE_EPOCH"}, **(environment or {})},
     )
     return done, out.read_text(encoding="utf-8") if out.exists() else ""
@@ -159,6 +159,7 @@ def test_names_the_native_libraries_a_wheel_brought_along(root):
     wheels = {component["name"]: component for component in json.loads(written)["components"]}
     carried = {file["name"]: file["hashes"][0]["content"] for file in wheels["numpy"]["components"]}
     assert carried, "numpy's wheel carries its linear algebra library"
+    assert wheels["opencv-python-headless"]["components"]
     for name, digest in carried.items():
         assert digest == hashlib.sha256((PURELIB / name).read_bytes()).hexdigest()
 
@@ -172,6 +173,15 @@ def test_same_root_same_bytes_and_another_root_another_serial(root):
     status = root / "var/lib/dpkg/status"
     status.write_text(status.read_text(encoding="utf-8").replace("2.41-12", "2.41-13"), encoding="utf-8")
     assert json.loads(run(root)[1])["serialNumber"] != json.loads(first)["serialNumber"]
+
+
+def test_records_may_lie_in_the_root_the_image_was_made_of(root):
+    whole = run(root)[1]
+    base = root.parent / "base"
+    for part in ("var/lib/dpkg", "usr/share/doc"):
+        (base / part).parent.mkdir(parents=True, exist_ok=True)
+        (root / part).rename(base / part)
+    assert run(root, "amd64", base)[1] == whole
 
 
 def another_model(root):
@@ -189,7 +199,7 @@ def no_program(root):
 @pytest.mark.parametrize(("spoil", "arch", "cause"), [
     (another_model, "amd64", "is not the model"),
     (no_program, "amd64", "program is not installed"),
-    (lambda root: (root / "var/lib/dpkg/status").unlink(), "amd64", "before the image drops dpkg's records"),
+    (lambda root: (root / "var/lib/dpkg/status").unlink(), "amd64", "name as DPKG the root"),
     (lambda root: (root / "etc/os-release").unlink(), "amd64", "no etc/os-release"),
     (lambda root: None, "arm64", "libc6 is for amd64"),
 ])

@@ -18,10 +18,11 @@ from edge.uplink.notices import Notices
 from edge.vision.governor import Governor, Level, SparingLook
 from edge.vision.health import Health, put, temperature
 from edge.vision.look import Grid, Look
-from edge.vision.sources import MemorySource
+from edge.vision.sources import LiveSource, MemorySource
 from edge.vision.values import Frame, Kind
 from edge.vision.warden import Warden
 from edge.vision.watch import Watched
+from tests.unit.test_live import ScriptedCamera
 
 PLACES = ("inbox", "trust", "grants", "state", "signing_key", "signing_certificate")
 
@@ -145,7 +146,24 @@ def test_health_holds_nothing_about_what_was_seen() -> None:
     """Only these names: a text or a picture has no place among them."""
     settings = vision_settings()
     warden = Warden(settings, Health(Path("/nowhere"), "cam-1"), Governor(80.0), lambda: MemorySource([]))
-    assert set(warden.facts()) == {"fps", "frame_ms", "frames", "skipped", "temperature", "left_out"}
+    assert set(warden.facts()) == {"fps", "frame_ms", "latency_ms", "frames", "skipped", "temperature", "left_out"}
+
+
+def test_latency_counts_from_the_arrival_of_a_picture(tmp_path: Path) -> None:
+    clock, frame = Clock(), Frame(np.zeros((2, 2, 3), np.uint8), 0, 0.0, 0.0)
+    source = LiveSource(ScriptedCamera(), clock=clock)
+    warden = Warden(vision_settings(), Health(tmp_path, "cam-1", clock), Governor(80.0), lambda: source, clock=clock)
+    assert warden.facts()["latency_ms"] == {}
+    for waited in range(20):
+        source.came = clock.now
+        clock.now += 0.001 * waited  # a picture waits for the pipeline
+        warden.wants(frame)
+        clock.now += 0.04
+        warden.done()
+    assert warden.facts()["latency_ms"] == {"p50": 50.0, "p95": 59.0}
+    assert warden.facts()["frame_ms"] == 40.0
+    clock.now += 6
+    assert warden.facts()["latency_ms"] == {}
 
 
 def vision_settings(**changes: object) -> config.Vision:

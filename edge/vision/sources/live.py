@@ -164,6 +164,7 @@ class LiveSource(Source):
         self._sensor: float | None = None  # what to add to the sensor's stamps
         self._last = -1.0
         self._reading: _Reading | None = None
+        self.came: float | None = None  # when the picture of the latest frame came, on ``clock``
         self.condition = Condition(State.OPENING, "", clock(), 0)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -193,6 +194,7 @@ class LiveSource(Source):
             rest = self._first_rest
             self._turn(State.RUNNING, "")
             picture, came = taken
+            self.came = came
             if picture.half is not None:
                 image.halves.put(picture.pixels, picture.half)
             yield picture.pixels, self._elapsed(picture.stamp, came)

@@ -1,0 +1,186 @@
+"""The slots of a unit: the real RAUC over D-Bus, and the machine that tests use, behave alike.
+
+RAUC writes into two files that stand for slots; its boot loader is a script. The kernel of a development machine has no
+device mapper, so the bundle here has the format ``plain``: one of the format ``verity`` is installed in the image only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from edge.update.bundle import BundleError
+from edge.update.rauc import Rauc
+from edge.update.slots import RaucError
+from provisioning import keyfile, pki
+from tests.rig import wait_for
+from tests.updates import BOARD, Machine, Workshop, need_rauc
+
+_LOADER = """#!/bin/sh
+cd "$(dirname "$0")"
+case $1 in
+get-primary) cat primary ;;
+set-primary) echo "$2" > primary; echo good > "state-$2" ;;
+get-state) cat "state-$2" ;;
+set-state) echo "$3" > "state-$2" ;;
+esac
+"""
+_BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+</policy></busconfig>
+"""
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    need_rauc()
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture
+def plain(workshop: Workshop, tmp_path: Path) -> Path:
+    """A signed bundle of the format plain, whose signing key lies there in the open."""
+    folder = tmp_path / "content"
+    folder.mkdir()
+    (folder / "manifest.raucm").write_text(
+        f"[update]\ncompatible={BOARD}\nversion=2026.12\n[bundle]\nformat=plain\n[image.rootfs]\nfilename=rootfs.img\n"
+    )
+    (folder / "rootfs.img").write_bytes(b"the new image".ljust(100_000, b"."))
+    keys, key = workshop.keys["release"], tmp_path / "plain.key"
+    key.write_bytes(pki.private_pem(keyfile.load(keys / "signing.key", workshop.secret)))
+    out = tmp_path / "plain.raucb"
+    subprocess.run(
+        ["rauc", "bundle", f"--cert={keys / 'signing.pem'}", f"--key={key}", folder, out], check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return out
+
+
+@pytest.fixture
+def service(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rauc]:
+    """RAUC's service on a bus of its own."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs dbus-daemon")
+    loader, system, bus = tmp_path / "loader", tmp_path / "system.conf", tmp_path / "bus"
+    loader.write_text(_LOADER)
+    loader.chmod(0o755)
+    for name, content in (("primary", "A"), ("state-A", "good"), ("state-B", "bad")):
+        (tmp_path / name).write_text(content)
+    for name in "AB":
+        with (tmp_path / f"slot-{name}").open("wb") as file:
+            file.truncate(1 << 20)
+    slots = "".join(
+        f"[slot.rootfs.{number}]\ndevice={tmp_path}/slot-{name}\ntype=raw\nbootname={name}\n"
+        for number, name in enumerate("AB")
+    )
+    shutil.copy(workshop.keys["release"] / "ca.pem", tmp_path / "keyring.pem")
+    system.write_text(
+        f"[system]\ncompatible={BOARD}\nbootloader=custom\nmountprefix={tmp_path}/mount\nstatusfile={tmp_path}/status\n"
+        f"bundle-formats=plain verity\n[handlers]\nbootloader-custom-backend={loader}\n"
+        f"[keyring]\npath=keyring.pem\n{slots}"
+    )
+    (tmp_path / "bus.conf").write_text(_BUS.format(socket=bus))
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={bus}")
+    monkeypatch.setenv("DBUS_STARTER_BUS_TYPE", "session")
+    with (tmp_path / "log").open("wb") as log:
+        running = [
+            subprocess.Popen(
+                ["dbus-daemon", f"--config-file={tmp_path / 'bus.conf'}", "--nofork"], stdout=log, stderr=log
+            )
+        ]
+        try:
+            wait_for(bus.exists, 30.0)
+            command = ["rauc", f"--conf={system}", "--override-boot-slot=A", "service"]
+            running.append(subprocess.Popen(command, stdout=log, stderr=log))
+            rauc = Rauc(system)
+            wait_for(lambda: _answers(rauc), 30.0)
+            yield rauc
+        finally:
+            for process in reversed(running):
+                process.terminate()
+                process.wait(30)
+
+
+def _answers(rauc: Rauc) -> bool:
+    try:
+        rauc.slots()
+    except RaucError:
+        return False
+    return True
+
+
+@pytest.fixture(params=["rauc", "machine"])
+def installer(request: pytest.FixtureRequest, workshop: Workshop) -> Rauc:
+    if request.param == "rauc":
+        if not _loop_devices():
+            pytest.skip("needs loop devices, and the right to use them")
+        found: Rauc = request.getfixturevalue("service")
+        return found
+    return Machine(workshop.system("release"))
+
+
+def _loop_devices() -> bool:
+    return os.geteuid() == 0 and Path("/dev/loop-control").exists()
+
+
+def test_an_installation_goes_to_the_other_slot_which_is_started_next(installer: Rauc, plain: Path) -> None:
+    before = installer.slots()
+    assert (before.booted, before.primary, before.other_is_good()) == ("rootfs.0", "rootfs.0", False)
+    installer.install(plain)
+    after = installer.slots()
+    assert (after.booted, after.primary, after.other_is_good()) == ("rootfs.0", "rootfs.1", True)
+
+
+def test_the_running_slot_can_be_marked(installer: Rauc) -> None:
+    installer.mark_bad()
+    assert not installer.slots().good["rootfs.0"]
+    installer.mark_good()
+    assert installer.slots().good == {"rootfs.0": True, "rootfs.1": False}
+
+
+def test_the_real_one_writes_what_is_in_the_bundle(service: Rauc, plain: Path, tmp_path: Path) -> None:
+    if not _loop_devices():
+        pytest.skip("needs loop devices, and the right to use them")
+    service.install(plain)
+    assert (tmp_path / "slot-B").read_bytes().startswith(b"the new image...")
+    assert (tmp_path / "slot-A").read_bytes().strip(b"\0") == b""
+
+
+def test_what_rauc_complains_of_is_told(service: Rauc, workshop: Workshop, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.raucb"
+    broken.write_bytes(workshop.bundle().read_bytes()[:-1])
+    with pytest.raises(RaucError, match=r"rauc install failed: .*broken\.raucb"):
+        service.install(broken)
+
+
+def test_without_a_service_nothing_hangs(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
+    monkeypatch.delenv("DBUS_STARTER_BUS_TYPE", raising=False)
+    with pytest.raises(RaucError):
+        Rauc(workshop.system("release")).slots()
+
+
+def test_an_expired_signer_is_named(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = workshop.keys["release"]
+    ca = pki.Issued(
+        pki.x509.load_pem_x509_certificate((keys / "ca.pem").read_bytes()),
+        keyfile.load(keys / "ca.key", workshop.secret),
+    )
+    monkeypatch.setattr(pki, "UPDATE_SIGNER_LIFE", timedelta(seconds=-60))
+    pki.issue_update_signer(ca, "late").save(tmp_path, "late")
+    content, out = tmp_path / "content", tmp_path / "late.raucb"
+    content.mkdir()
+    (content / "manifest.raucm").write_text(f"[update]\ncompatible={BOARD}\nversion=1\n[bundle]\nformat=verity\n")
+    (content / "some").write_bytes(os.urandom(10_000))
+    command = ["rauc", "bundle", f"--cert={tmp_path}/late.pem", f"--key={tmp_path}/late.key", content, out]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(BundleError, match="certificate has expired, by this camera's clock"):
+        Rauc(workshop.system("release")).verify(out)
