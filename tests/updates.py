@@ -41,9 +41,9 @@ def need_rauc() -> None:
 class Workshop:
     """An office with keys for updates of both kinds, and what is built with them, in ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *cameras: str, enrol_port: int = 8443) -> None:
         self.folder = folder
-        self.office: Office = make_office(folder / "office")
+        self.office: Office = make_office(folder / "office", *cameras, enrol_port=enrol_port)
         self.secret = folder / "update-passphrase"
         self.secret.write_text(PASSPHRASE)
         self.keys: dict[Channel, Path] = {"release": folder / "release", "development": folder / "development"}
@@ -119,6 +119,10 @@ class Machine(Rauc):
         self.ok[other], self.tried[other] = True, False
         self.order = [other, self.booted]
 
+    def able(self) -> list[str]:
+        """What the boot loader would start, in its order."""
+        return [name for name in self.order if self.ok[name] and not self.tried[name]]
+
     def begin_install(self) -> None:
         """What RAUC does first: the slot it is about to overwrite cannot be started any more."""
         self.ok[self.other()] = False
@@ -126,7 +130,7 @@ class Machine(Rauc):
 
     def slots(self) -> Slots:
         good = {name: self.ok[name] and not self.tried[name] for name in self.ok}
-        return Slots(self.booted, next((name for name in self.order if good[name]), None), good)
+        return Slots(self.booted, next(iter(self.able()), None), good)
 
     def mark_good(self) -> None:
         self.ok[self.booted], self.tried[self.booted] = True, False
@@ -134,12 +138,18 @@ class Machine(Rauc):
     def mark_bad(self) -> None:
         self.ok[self.booted], self.tried[self.booted] = False, False
 
+    def prefer_other(self) -> None:
+        other = self.other()
+        self.ok[other], self.tried[other] = True, False
+        self.order = [other, self.booted]
+
     def start(self) -> str:
         """The power comes: returns the slot that the boot loader starts."""
         self.starts += 1
-        able = [name for name in self.order if self.ok[name] and not self.tried[name]]
-        assert able, "the boot loader finds nothing to start"
-        self.booted = able[0]
+        if not self.able():  # all were tried: it starts over
+            self.tried = dict.fromkeys(self.tried, False)
+        assert self.able(), "the boot loader finds nothing to start"
+        self.booted = self.able()[0]
         self.tried[self.booted] = True
         return self.booted
 

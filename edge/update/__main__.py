@@ -82,7 +82,8 @@ def _unit(given: argparse.Namespace) -> Unit:
     def note(state: str, version: str, reason: str) -> object:
         return postbox.post(events, "update", state=state, software=version, reason=reason)
 
-    notices = config.notices_of(given.config)
+    # a unit that is not enrolled has no configuration yet, and may be updated all the same
+    notices = config.notices_of(given.config) if given.config.exists() else folder / "run" / "notices"
     return Unit(
         store=Store(folder / FOLDER), image=image.load(given.image), installer=rauc.Rauc(given.system),
         notices=notices, note=note, boot=_boot(notices), now=time.time,
@@ -109,6 +110,8 @@ def _work(unit: Unit, given: argparse.Namespace) -> End:
 
 
 def _signs(unit: Unit, configuration: Path) -> list[str]:
+    if not configuration.exists():
+        return []  # there is no camera to run yet; that the unit came up is all it can show
     try:
         uplink = config.load(configuration, config.Uplink).stated
     except VidikError as error:  # an image that cannot read the camera's configuration has not proved itself

@@ -19,6 +19,7 @@ from edge.update.unit import End, Unit
 DEADLINE = 900.0  # seconds
 _EVERY = 2.0  # seconds between two looks
 _FELL_BACK = "it did not come up, or the power went before it had proved itself; the old image runs again"
+_STRAYED = "the image that was confirmed does not come up any more; the one before it runs"
 _log = logging.getLogger("vidik.update")
 
 Signs = Callable[[], Sequence[str]]  # what a new image still lacks, in clauses
@@ -53,36 +54,26 @@ def settle(unit: Unit) -> tuple[State, End | None]:
     A trial is left to ``check``, and stays pending; so does an image that waits for the new start.
     """
     state, slots = unit.store.load(), unit.installer.slots()
-    pending = state.pending
-    match policy.after_boot(state, slots, unit.boot):
-        case "nothing":
-            unit.installer.mark_good()
-            raised = policy.raised(unit.image, state)
-            transient = raised.said.state in ("installed", "installing", "trying", "downloading", "current")
-            said = unit.said("current") if transient else unit.said(raised.said.state, raised.said.cause)
-            if raised != state or said != state.said:
-                return unit.keep(raised, said), None
-            unit.say(said)
-            return state, None
-        case "reboot":
-            unit.say(state.said)
-            return state, End.REBOOT
-        case "trial":
-            return state, None
+    after = policy.after_boot(state, slots, unit.boot)
+    if state.pending is None:
+        return _come_back(unit, state, slots) if after == "strayed" else (_at_home(unit, state, slots), None)
+    if after in ("trial", "reboot"):
+        unit.say(state.said)
+        return state, End.REBOOT if after == "reboot" else None
+    version, cause, enough = state.pending.version, state.pending.cause, True
+    match after:
         case "interrupted":
-            assert pending is not None
-            enough = state.tries.get(pending.digest, 0) >= policy.TRIES
-            state = give_up(unit, state, f"the installation of {pending.version} was interrupted", enough=enough)
+            enough = state.tries.get(state.pending.digest, 0) >= policy.TRIES
+            cause = f"the installation of {version} was interrupted"
         case "fell-back":
-            assert pending is not None
-            state = give_up(unit, state, f"{pending.version}: {_FELL_BACK}")
+            cause = f"{version}: {_FELL_BACK}"
         case "rejected":
-            assert pending is not None
-            state = give_up(unit, state, f"{pending.version}: {pending.cause}; the old image runs again")
+            cause = f"{version}: {cause}; the old image runs again"
         case "stuck":
-            assert pending is not None
-            return give_up(unit, state, f"{pending.version}: {pending.cause}; and no other image comes up"), None
-    unit.installer.mark_good()
+            cause = f"{version}: {cause}; and no other image comes up"
+    state = give_up(unit, state.but(home=slots.booted), cause, enough)
+    if after != "stuck":
+        unit.installer.mark_good()
     return state, None
 
 
@@ -97,13 +88,38 @@ def give_up(unit: Unit, state: State, cause: str, enough: bool = True) -> State:
     return unit.keep(state.but(pending=None), unit.said("failed", cause))
 
 
+def _at_home(unit: Unit, state: State, slots: Slots) -> State:
+    """Confirms the image that runs, to which nothing is being done."""
+    unit.installer.mark_good()
+    now = policy.raised(unit.image, state).but(home=slots.booted, returns=0)
+    lasting = state.said.state in ("failed", "refused")
+    said = unit.said(state.said.state, state.said.cause) if lasting else unit.said("current")
+    if now.but(said=said) != state:
+        return unit.keep(now, said)
+    unit.say(said)
+    return state
+
+
+def _come_back(unit: Unit, state: State, slots: Slots) -> tuple[State, End | None]:
+    """Sends the unit back to the slot that was confirmed last, or takes the one that runs if that does not help."""
+    unit.installer.mark_good()
+    if state.returns >= policy.RETURNS:
+        unit.record("failed", unit.image.version, _STRAYED)
+        return unit.keep(state.but(home=slots.booted, returns=0), unit.said("failed", _STRAYED)), None
+    unit.record("returns", unit.image.version, "the image that was confirmed did not come up: it is started once more")
+    state = unit.keep(state.but(returns=state.returns + 1), unit.said("trying", "the confirmed image is started again"))
+    unit.installer.prefer_other()
+    return state, End.REBOOT
+
+
 def _confirm(unit: Unit, state: State) -> End:
     pending = state.pending
     assert pending is not None
     unit.installer.mark_good()
     unit.record("good", unit.image.version, "the new image has proved itself")
     tries = {name: count for name, count in state.tries.items() if name != pending.digest}
-    done = policy.raised(unit.image, state.but(pending=None, tries=tries))
+    home = unit.installer.slots().booted
+    done = policy.raised(unit.image, state.but(pending=None, tries=tries, home=home, returns=0))
     unit.keep(done.telling(pending.offer, "good", pending.version), unit.said("current"))
     return End.DONE
 
@@ -112,6 +128,7 @@ def _reject(unit: Unit, state: State, slots: Slots, cause: str) -> End:
     pending = state.pending
     assert pending is not None
     if not slots.other_is_good():
+        state = state.but(home=slots.booted)
         give_up(unit, state, f"{pending.version}: {cause}; it stays, since there is no other image to start")
         unit.installer.mark_good()
         return End.DONE

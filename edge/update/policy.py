@@ -21,6 +21,7 @@ from edge.update.state import Digest, Failure, State
 
 LARGEST = 2 << 30  # bytes of a bundle
 TRIES = 3  # installations begun and not finished, after which a bundle counts as failed
+RETURNS = 2  # starts that the confirmed image gets after the boot loader has passed it over
 REJECTIONS = 3  # boots that a rejected image gets because nothing else comes up
 
 
@@ -90,19 +91,21 @@ def raised(image: Image, state: State) -> State:
     return state.but(floor=image.floor) if image.at_least > version.parse(state.floor) else state
 
 
-After = Literal["nothing", "reboot", "interrupted", "trial", "fell-back", "rejected", "stuck"]
+After = Literal["nothing", "strayed", "reboot", "interrupted", "trial", "fell-back", "rejected", "stuck"]
 
 
 def after_boot(state: State, slots: Slots, boot: str) -> After:
     """What the slot that came up says about the update under way. ``boot``: the boot id.
 
-    ``reboot``: not started anew yet. ``interrupted``: the power went during the installation. ``trial``: the new image
-    runs and has to prove itself. ``fell-back``: it did not come up, or went before it had. ``rejected``: it ran, failed
-    its test, and the old one is back. ``stuck``: it failed its test often enough, and still nothing else comes up.
+    ``strayed``: nothing is under way, and yet the slot that was confirmed last does not run: a power cut early in its
+    start has the boot loader pass it over. ``reboot``: not started anew yet. ``interrupted``: the power went during the
+    installation. ``trial``: the new image runs and has to prove itself. ``fell-back``: it did not come up, or went
+    before it had. ``rejected``: it ran, failed its test, and the old one is back. ``stuck``: it failed its test often
+    enough, and still nothing else comes up.
     """
     pending = state.pending
     if pending is None:
-        return "nothing"
+        return "nothing" if state.home in ("", slots.booted) else "strayed"
     if slots.booted != pending.home:
         return "stuck" if pending.rejections >= REJECTIONS else "trial"
     if pending.stage == "rejected":

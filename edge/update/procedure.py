@@ -43,6 +43,7 @@ def pull(unit: Unit, connect: Callable[[], Source]) -> End:
             match policy.decide(offer, unit.image, state, unit.now()):
                 case Wait(reason):
                     _log.info("waits offer=%d version=%s %s", offer.offer, offer.version, reason)
+                    fetch.tidy(unit.store.folder)
                     unit.say(state.said)
                     return End.DONE
                 case Refuse(cause):

@@ -71,6 +71,9 @@ class Rauc:
     def mark_bad(self) -> None:
         self._do(_SECONDS, "status", "mark-bad", "booted")
 
+    def prefer_other(self) -> None:
+        self._do(_SECONDS, "status", "mark-active", "other")
+
     def _do(self, seconds: float, *arguments: str) -> str:
         done = self._run(seconds, *arguments)
         if done.returncode != 0:

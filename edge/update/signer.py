@@ -21,14 +21,17 @@ _CHANNELS: dict[str, Channel] = {RELEASE: "release", DEVELOPMENT: "development"}
 
 
 def check(signer: x509.Certificate, keyring: Iterable[x509.Certificate], channel: Channel) -> None:
-    """Raises ``BundleError`` unless the image of ``channel`` takes what ``signer`` signed. ``keyring``: its CAs."""
+    """Raises ``BundleError`` unless the image of ``channel`` takes what ``signer`` signed. ``keyring``: its CAs.
+
+    A development image takes what any CA of its keyring signed, a release image what the release CA signed.
+    """
     above = next((ca for ca in keyring if is_issued_by(signer, ca)), None)
     by = channel_of(signer.issuer if above is None else above.subject)
     if by == "development" and channel == "release":
         raise BundleError("it is signed by the development CA, and this is a release image")
     if above is None:
         raise BundleError(f"it is signed by a CA that this image does not know ({_words(signer.issuer)})")
-    if by is None:
+    if by is None and channel == "release":
         raise BundleError(f"it is signed by a CA that is none for updates ({_words(above.subject)})")
 
 

@@ -49,3 +49,6 @@ class Installer(Protocol):
 
     def mark_bad(self) -> None:
         """The running slot is not to be started again."""
+
+    def prefer_other(self) -> None:
+        """The slot that does not run is the one to be started next."""

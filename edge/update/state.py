@@ -68,13 +68,16 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """``tries``: by digest, how often an installation was begun and not finished."""
+    """``tries``: by digest, how often an installation was begun and not finished. ``home``: the slot that was confirmed
+    last, empty before the first time; ``returns``: how often the unit was sent back there since it ran."""
 
     floor: Text = "0"
     pending: Pending | None = None
     failed: tuple[Failure, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     tries: dict[str, int] = {}
+    home: str = ""
+    returns: int = 0
     said: Said = Said()
 
     def but(self, **changes: object) -> State:

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.update import bundle, fetch, image, signer
 from edge.update.bundle import BundleError
-from edge.update.image import Channel
+from edge.update.image import Channel, Image
 from edge.update.version import parse
 from provisioning import keyfile, pki
 from provisioning.office.folder import OfficeError, certificate_in
 from provisioning.office.update_keys import CA, SIGNING
 
 _ROOTS = (".ext4", ".img", ".squashfs")  # as RAUC tells kinds of images apart
+_MANIFEST = "manifest.raucm"
 _SQUASHFS = "-comp zstd -Xcompression-level 15"
 
 
@@ -41,12 +42,13 @@ class Checked:
 
 
 def build(root: Path, what: Path, keys: Path, passphrase_file: Path | None, out: Path) -> Checked:
-    """Packs the root file system ``root`` and signs it. ``what``: the image.toml that lies in it; ``keys``: the folder
-    of the signer, with the CA's certificate; ``out``: the new bundle. Raises ``VidikError``."""
+    """Packs ``root`` and signs it: a root file system, or the folder of a bundle's content with its manifest.
+
+    ``what``: the image.toml of the image; ``keys``: the folder of the signer, with the CA's certificate; ``out``: the
+    new bundle. Raises ``VidikError``.
+    """
     if out.exists():
         raise OfficeError(f"{out} exists already. Name another file, or remove it.")
-    if root.suffix not in _ROOTS or not root.is_file():
-        raise OfficeError(f"{root} is no root file system: give a file that ends in {', '.join(_ROOTS)}.")
     stated = image.load(what)
     certificate, ca = certificate_in(keys / f"{SIGNING}.pem"), certificate_in(keys / f"{CA}.pem")
     if signer.channel_of(ca.subject) != stated.channel:
@@ -61,16 +63,16 @@ def build(root: Path, what: Path, keys: Path, passphrase_file: Path | None, out:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as workshop:
         content, made = Path(workshop) / "content", Path(workshop) / "bundle.raucb"
         content.mkdir()
-        _link(root, content / f"rootfs{root.suffix}")
-        manifest = (
-            f"[update]\ncompatible={stated.board}\nversion={stated.version}\n\n[bundle]\nformat=verity\n\n"
-            f"[image.rootfs]\nfilename=rootfs{root.suffix}\n"
-        )
-        (content / "manifest.raucm").write_text(manifest)
+        _fill(content, root, stated)
         with _in_memory(pki.private_pem(key)) as secret:
             options = [f"--mksquashfs-args={_SQUASHFS}", f"--cert={keys / f'{SIGNING}.pem'}", f"--key={secret}"]
             _rauc(["bundle", *options, str(content), str(made)], secret)
         checked = check(made, [keys / f"{CA}.pem"])
+        if (checked.board, checked.version) != (stated.board, stated.version):
+            raise OfficeError(
+                f"The manifest in {root} says {checked.version} for {checked.board}, and {what} says {stated.version} "
+                f"for {stated.board}. Build both anew."
+            )
         made.replace(out)
     return Checked(out, checked.digest, checked.size, checked.board, checked.version, checked.channel)
 
@@ -97,6 +99,26 @@ def check(path: Path, authorities: Sequence[Path]) -> Checked:
         raise OfficeError(
             f"The bundle {path} cannot be used: {error}. Build it again: vidik provision bundle."
         ) from error
+
+
+def _fill(content: Path, root: Path, stated: Image) -> None:
+    """Puts into the folder ``content`` what RAUC makes a bundle of."""
+    if (root / _MANIFEST).is_file():
+        for path in root.iterdir():
+            if path.name == _MANIFEST:  # which RAUC writes to
+                shutil.copyfile(path, content / _MANIFEST)
+            else:
+                _link(path, content / path.name)
+        return
+    if root.suffix not in _ROOTS or not root.is_file():
+        raise OfficeError(
+            f"{root} is neither a root file system ({', '.join(_ROOTS)}) nor a folder with a {_MANIFEST}. Give one."
+        )
+    _link(root, content / f"rootfs{root.suffix}")
+    (content / _MANIFEST).write_text(
+        f"[update]\ncompatible={stated.board}\nversion={stated.version}\n\n[bundle]\nformat=verity\n\n"
+        f"[image.rootfs]\nfilename=rootfs{root.suffix}\n"
+    )
 
 
 def _link(root: Path, to: Path) -> None:

@@ -65,7 +65,7 @@ def signer(
 
 
 def bundle(
-    root: Annotated[Path, typer.Argument(help="The image's root file system (.ext4, .img, .squashfs).")],
+    root: Annotated[Path, typer.Argument(help="The image's root file system, or a folder with a manifest.raucm.")],
     *,
     image: Annotated[Path, typer.Option(help="The image.toml that lies in it.")],
     key: Annotated[Path, typer.Option(help="The folder of the signer: signing.key, signing.pem, ca.pem.")],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from edge.update.bundle import BundleError
 from edge.update.rauc import Rauc
 from edge.update.slots import RaucError
 from provisioning import keyfile, pki
-from tests.rig import wait_for
+from tests.rig import ROOT, wait_for
 from tests.updates import BOARD, Machine, Workshop, need_rauc
 
 _LOADER = """#!/bin/sh
@@ -146,6 +147,12 @@ def test_the_running_slot_can_be_marked(installer: Rauc) -> None:
     assert installer.slots().good == {"rootfs.0": True, "rootfs.1": False}
 
 
+def test_the_other_slot_can_be_preferred(installer: Rauc) -> None:
+    installer.prefer_other()
+    after = installer.slots()
+    assert (after.booted, after.primary, after.other_is_good()) == ("rootfs.0", "rootfs.1", True)
+
+
 def test_the_real_one_writes_what_is_in_the_bundle(service: Rauc, plain: Path, tmp_path: Path) -> None:
     if not _loop_devices():
         pytest.skip("needs loop devices, and the right to use them")
@@ -159,6 +166,49 @@ def test_what_rauc_complains_of_is_told(service: Rauc, workshop: Workshop, tmp_p
     broken.write_bytes(workshop.bundle().read_bytes()[:-1])
     with pytest.raises(RaucError, match=r"rauc install failed: .*broken\.raucb"):
         service.install(broken)
+
+
+def test_nobody_but_the_update_process_may_ask_rauc_for_anything(workshop: Workshop) -> None:
+    """The policy of the image's bus, in force on a real one: ``nobody`` takes the place of the update process here."""
+    if shutil.which("dbus-send") is None or shutil.which("setpriv") is None or os.geteuid() != 0:
+        pytest.skip("needs dbus-send, setpriv, and root")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        policy = (ROOT / "image-build/generic/files/etc/dbus-1/system.d/vidik-rauc.conf").read_text()
+        (folder / "b-ours.conf").write_text(policy.replace("vidik-update", "nobody"))
+        (folder / "a-rauc.conf").write_text(
+            '<busconfig><policy context="default"><allow send_destination="de.pengutronix.rauc"/></policy></busconfig>'
+        )
+        bus = folder / "bus"
+        everybody = _BUS.format(socket=bus).replace('send_destination="*"', 'user="*"/><allow send_destination="*"')
+        added = "".join(f"<include>{folder / file}</include>" for file in ("a-rauc.conf", "b-ours.conf"))
+        (folder / "bus.conf").write_text(everybody.replace("</busconfig>", f"{added}</busconfig>"))
+        environment = os.environ | {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}", "DBUS_STARTER_BUS_TYPE": "session"}
+        system = workshop.system("release")
+        commands = [
+            ["dbus-daemon", f"--config-file={folder / 'bus.conf'}", "--nofork"],
+            ["rauc", f"--conf={system}", "--override-boot-slot=rootfs.0", "service"],
+        ]
+        running: list[subprocess.Popen[bytes]] = []
+
+        def asked_by(user: str) -> str:
+            call = ["--print-reply", "--dest=de.pengutronix.rauc", "/", "org.freedesktop.DBus.Peer.Ping"]
+            command = ["setpriv", f"--reuid={user}", "--clear-groups", "dbus-send", f"--bus=unix:path={bus}", *call]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stderr
+
+        try:
+            for command in commands:
+                running.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+                wait_for(bus.exists, 30.0)
+            wait_for(lambda: asked_by("root") == "", 30.0)
+            assert asked_by("nobody") == ""
+            for user in ("daemon", "www-data"):
+                assert "AccessDenied" in asked_by(user)
+        finally:
+            for process in reversed(running):
+                process.terminate()
+                process.wait(30)
 
 
 def test_without_a_service_nothing_hangs(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

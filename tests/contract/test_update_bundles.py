@@ -156,6 +156,7 @@ def test_a_ca_of_the_keyring_that_is_none_for_updates_is_refused(workshop: Works
     issued = pki.issue_update_signer(ca, "signer")
     with pytest.raises(BundleError, match="none for updates"):
         signer.check(issued.certificate, [ca.certificate], "release")
+    signer.check(issued.certificate, [ca.certificate], "development")
 
 
 def accepted(workshop: Workshop, path: Path) -> bundle.Bundle | None:

@@ -69,9 +69,13 @@ def test_after_that_nothing_below_the_new_floor_is_taken_even_by_the_old_image(
     installed(camera, office)
     camera.restart()
     camera.check()
-    camera.machine.order.reverse()  # somebody starts the old slot by hand
-    assert camera.restart() == "rootfs.0"
-    assert camera.check() is End.DONE
+    camera.machine.ok["rootfs.1"] = False  # the new slot is broken for good
+    camera.machine.prefer_other = lambda: None  # type: ignore[method-assign]
+    for expected in [*[End.REBOOT] * policy.RETURNS, End.DONE]:
+        assert camera.restart() == "rootfs.0"
+        assert camera.check() is expected
+    assert (camera.said.state, camera.said.version) == ("failed", "2026.11")
+    assert "does not come up any more" in camera.said.cause
     assert procedure.stick(camera.unit(), workshop.bundle("2026.9.5")) is End.REFUSED
     assert "older than the floor 2026.10" in camera.said.cause
 

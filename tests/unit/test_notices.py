@@ -119,8 +119,11 @@ def test_the_uplink_passes_on_what_is_new(stating):
     (notice,) = seen.news()
     assert (notice.channel, notice.content_type) == ("card", "application/jose+json")
     assert statements.check_card(notice.content, CA.certificate).functions == ("plates",)
+    (public / "update.json").write_text("{}")
+    (notice,) = seen.news()
+    assert (notice.channel, notice.content_type) == ("update", "application/json")
     seen.forget()
-    assert len(seen.news()) == 2
+    assert len(seen.news()) == 3
 
 
 @pytest.mark.parametrize("obstacle", ["link", "pipe", "huge", "folder"])
