@@ -31,8 +31,8 @@ def base_root(arch: settings.Arch) -> Path:
     part = tar.with_suffix(f".{os.getpid()}.tar")
     try:
         run(
-            "env", "INITRD=No", "mmdebstrap", "--quiet", f"--architectures={arch.name}", "--variant=essential", "--mode=root",
-            "--format=tar", f"--include={','.join(packages)}", *options,
+            "env", "INITRD=No", "mmdebstrap", "--quiet", f"--architectures={arch.name}", "--variant=essential",
+            "--mode=root", "--format=tar", f"--include={','.join(packages)}", *options,
             settings.SUITE, part, *settings.SOURCES, epoch=settings.BASE_EPOCH,
         )  # fmt: skip
         part.rename(tar)

@@ -1,4 +1,4 @@
-"""``make image``: everything from Debian's packages to a file to flash. ``python3 build.py --help`` says what it takes."""
+"""``make image``: from Debian's packages to a file to flash. ``python3 build.py --help`` says what it takes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make(asked: argparse.Namespace) -> Path:
     arch = settings.ARCHES[asked.arch]
     epoch = asked.epoch or int(run("git", "log", "-1", "--format=%ct", cwd=settings.REPO))
     version = asked.version or datetime.fromtimestamp(epoch, UTC).strftime("%Y.%-m.%-d")
-    signer = keys.development(settings.BUILD / "keys" / "development") if asked.channel == "development" else None
+    signer = keys.signer(settings.BUILD / "keys" / "development") if asked.channel == "development" else None
     keyring = asked.keyring or (signer.ca if signer else None)
     if keyring is None:
         raise BuildError("A release image needs the release CA whose bundles it takes: KEYRING=release-ca.pem")
@@ -52,7 +52,7 @@ def make(asked: argparse.Namespace) -> Path:
     tools = _tools(base, arch)
     name = f"vidik-{arch.name}-{version}" + ("-dev" if asked.channel == "development" else "")
     built = build(recipe, base, work / "root", disk.env_sector(work))
-    made = slot.make(built, recipe, work)
+    made = slot.make(built, recipe, work, 1 if asked.fast else 15)
     image = out / f"{name}.img"
     disk.assemble(recipe, made, tools, image, work)
     results = [image]
@@ -113,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--key", type=Path, help="of who signs the bundle of a release image")
     parser.add_argument("--epoch", type=int, default=0, help="the image's time; default: that of the last commit")
     parser.add_argument("--out", type=Path, help="folder for the results")
+    parser.add_argument("--fast", action="store_true", help="compress less: for tests, not for flashing")
     parser.add_argument("--compress", action="store_true", help="also make an .img.zst")
     return parser.parse_args()
 

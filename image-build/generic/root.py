@@ -28,7 +28,8 @@ _MASKED = (
     "systemd-boot-update.service", "systemd-update-done.service", "systemd-hwdb-update.service", "ldconfig.service",
     "systemd-journal-catalog-update.service", "systemd-sysext.socket", "ctrl-alt-del.target", "nscd.service",
     "systemd-journald-audit.socket", "dbus-org.freedesktop.login1.service", "systemd-logind.service",
-    "systemd-homed.service", "systemd-userdbd.socket", "systemd-sysusers.service", "sleep.target", "suspend.target", "hibernate.target",
+    "systemd-homed.service", "systemd-userdbd.socket", "systemd-sysusers.service", "sleep.target",
+    "suspend.target", "hibernate.target",
 )  # fmt: skip
 # what only building needs, and what would be written to
 _REMOVED = (
@@ -54,7 +55,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A finished root, and what was taken out of it: kernel and initial file system. ``tools``: a root with GRUB."""
+    """A finished root, and what was taken out of it: kernel, initial file system, bill of materials."""
 
     folder: Path
     kernel: Path
@@ -92,7 +93,8 @@ def remove(folder: Path) -> None:
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     if inside := [place for place in mounted if place.startswith(f"{folder}/")]:
         raise BuildError(f"{inside[0]} is mounted: umount it first")
-    shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _overlay(folder: Path, recipe: Recipe, env_sector: int) -> None:
@@ -125,9 +127,9 @@ def _initrd(base: Path, folder: Path, arch: settings.Arch) -> Path:
     if not kept.exists():
         say("initial file system: making")
         release = next((folder / "usr/lib/modules").iterdir()).name
-        in_root(folder, "mkinitramfs", "-o", "/tmp/initrd", release, epoch=settings.BASE_EPOCH)
+        in_root(folder, "mkinitramfs", "-o", "/boot/initrd", release, epoch=settings.BASE_EPOCH)
         part = kept.with_suffix(".part")
-        shutil.copyfile(folder / "tmp/initrd", part)
+        shutil.copyfile(folder / "boot/initrd", part)
         part.rename(kept)
     return kept
 
@@ -146,7 +148,7 @@ def _describe(folder: Path, recipe: Recipe) -> None:
 
 
 def _sbom(folder: Path, recipe: Recipe) -> Path | None:
-    """The bill of materials, taken while Debian's records are still there; GRUB, which only the medium has, is in it."""
+    """The bill of materials, while Debian's records are still there; GRUB, which only the medium has, is in it."""
     if not _SBOM.exists():
         return None
     place = folder.parent / "sbom.json"
@@ -168,7 +170,10 @@ def _strip(folder: Path) -> None:
     keep = (folder / "usr/bin/grub-editenv").read_bytes()
     for pattern in _REMOVED:
         for path in folder.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     (folder / "usr/bin/grub-editenv").write_bytes(keep)
     (folder / "usr/bin/grub-editenv").chmod(0o755)
     (folder / "etc/machine-id").write_bytes(b"")
@@ -189,11 +194,8 @@ def _check(folder: Path) -> None:
             raise BuildError(f"/{name} is in the image")
     for path in folder.rglob("*"):
         mode = path.lstat().st_mode
-        if stat.S_ISREG(mode) and mode & stat.S_ISUID and path.name not in _MAY_BE_SETUID:
+        if stat.S_ISREG(mode) and mode & stat.S_ISUID:  # nobody is there to become root
             path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
-
-
-_MAY_BE_SETUID: frozenset[str] = frozenset()
 
 
 def packages(folder: Path) -> list[str]:
