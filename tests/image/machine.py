@@ -44,9 +44,10 @@ class Machine:
     def __init__(
         self, arch: str, disk: Path, folder: Path, *, agent: bool = True, uefi: bool = False,
         drives: tuple[Path, ...] = (), memory: int = 1536, units: Mapping[str, str] | None = None,
+        dropins: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.arch, self.disk, self.folder, self.agent, self.uefi = arch, disk, folder, agent, uefi or arch == "arm64"
-        self.drives, self.memory, self.units = drives, memory, dict(units or {})
+        self.drives, self.memory, self.units, self.dropins = drives, memory, dict(units or {}), dict(dropins or {})
         self.console = folder / "console.log"
         self._socket = folder / "agent.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -294,6 +295,7 @@ class Machine:
             "systemd.unit-dropin.sysinit.target": f"[Unit]\nWants={wanted}\n".encode(),
             "vidik.test.agent": AGENT.read_bytes(),
             **{f"systemd.extra-unit.{name}": text.encode() for name, text in self.units.items()},
+            **{f"systemd.unit-dropin.{name}": text.encode() for name, text in self.dropins.items()},
         }
         options = []
         for name, content in texts.items():

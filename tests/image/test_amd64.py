@@ -37,7 +37,10 @@ def machine(host: Host, clip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     brought = journey.brought(host, CAMERA, folder, "/run/footage/clip.mp4")
     disk = images.medium(image, folder / "disk.img", brought)
     drive = journey.footage(clip, folder)
-    made = Machine("amd64", disk, folder / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT})
+    made = Machine(
+        "amd64", disk, folder / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
+        dropins=journey.IMPATIENT,
+    )  # fmt: skip
     yield made
     made.close()
 

@@ -23,7 +23,10 @@ def test_ten_updates_and_ten_rollbacks(host: Host, clip: Path, tmp_path: Path) -
     first, bad = images.built("amd64", "2026.11.27"), None
     disk = images.medium(first, tmp_path / "disk.img", journey.brought(host, CAMERA, tmp_path, "/run/footage/clip.mp4"))
     drive = journey.footage(clip, tmp_path)
-    machine = Machine("amd64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT})
+    machine = Machine(
+        "amd64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
+        dropins=journey.IMPATIENT,
+    )  # fmt: skip
     machine.start()
     try:
         machine.wait_up(900)
