@@ -3,6 +3,7 @@
 # make bench-uplink  measures throughput, memory and flash wear of the delivery
 # make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-brokers  also tests RabbitMQ and a NATS cluster, which take minutes (packages rabbitmq-server, nats-server)
+# make test-tpm  tests keys in a TPM 2.0, a software one that it installs (swtpm, tpm2-abrmd, tpm2-openssl)
 # make test-node  checks the consumer in Node.js and the AsyncAPI document (nodejs, npm)
 # make bench-fleet  simulates 1,000 cameras at a broker that restarts
 # make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
@@ -10,6 +11,7 @@
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
+# make test-raspberry-pi  builds the root of the Raspberry Pi's image as far as Debian's archive goes (as root)
 # make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
 # make image       builds a flashable image, a signed bundle and their lists (ARCH=amd64 or arm64, CHANNEL, VERSION)
 # make test-image  starts images in QEMU: enrolment, reports, sandbox, updates, power cuts (amd64), first report (arm64)
@@ -23,10 +25,11 @@ RUN_READY := $(PYTHON_DIR)/.ready-demo
 TEST_READY := $(PYTHON_DIR)/.ready-dev
 INPUTS := pyproject.toml constraints.txt scripts/setup
 
-.PHONY: audit run test test-faults test-fuzz lint types check bench bench-uplink models test-brokers test-node bench-fleet test-sources test-picamera test-tflite test-soak test-fleet-enrolment clean help
+# every target is a task, none a file
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 run: $(RUN_READY)
 	@$(BIN)/vidik demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(CAMERA),--source "$(CAMERA)") $(if $(SOUGHT),--sought "$(SOUGHT)")
@@ -46,6 +49,9 @@ test-sources: $(TEST_READY)
 
 test-picamera:
 	scripts/test-picamera
+
+test-raspberry-pi:
+	scripts/test-raspberry-pi
 
 test-tflite:
 	scripts/test-tflite
@@ -94,6 +100,7 @@ types: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench
+	@$(BIN)/python -m models.lab.bench.starting
 
 bench-uplink: $(TEST_READY)
 	@$(BIN)/python -m models.lab.bench.delivery
@@ -103,6 +110,10 @@ bench-fleet: $(TEST_READY)
 
 test-brokers: $(TEST_READY)
 	VIDIK_TEST_BROKERS=1 $(BIN)/pytest tests/contract/test_access.py tests/contract/test_servers.py tests/faults/test_nats_cluster.py
+
+test-tpm: $(TEST_READY)
+	scripts/setup-tpm
+	$(BIN)/pytest tests/contract/test_keys.py
 
 test-node: $(TEST_READY)
 	cd tests/node && npm install --no-save --ignore-scripts --no-audit --no-fund && npm test

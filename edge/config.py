@@ -19,6 +19,10 @@ from edge.errors import VidikError
 CameraId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
 Milliseconds = Annotated[float, Meta(gt=0.0, le=10_000.0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Exposure = Annotated[int, Meta(ge=10, le=1_000_000)]
+Gain = Annotated[float, Meta(ge=1.0, le=1024.0)]
+Between = tuple[Annotated[float, Meta(ge=0.0, le=1e6)], Annotated[float, Meta(ge=0.0, le=1e6)]]
+Shares = tuple[Annotated[float, Meta(ge=0.0, le=1.0)], Annotated[float, Meta(ge=0.0, le=1.0)]]
 CONFIRMATIONS = "confirm"  # the folder in ``incoming`` for confirmations of test reports, which cannot fill that up
 
 
@@ -84,15 +88,17 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a camera is to be set. ``None`` leaves it to the camera.
 
-    ``exposure_us`` is the time of exposure in microseconds, ``gain`` the analogue gain, ``focus`` the lens position in
-    dioptres (0: infinity); a Raspberry Pi camera without ``focus`` keeps focusing by itself if it can.
+    ``exposure_us`` is the time of exposure in microseconds, ``gain`` the analogue gain (of a V4L2 camera: in the units
+    of its driver), ``focus`` the lens position in dioptres (0: infinity); a Raspberry Pi camera without ``focus`` keeps
+    focusing by itself if it can. ``monochrome`` has it leave out colours.
     """
 
     width: Annotated[int, Meta(ge=320, le=4096, multiple_of=4)] = 1920
     height: Annotated[int, Meta(ge=240, le=4096, multiple_of=4)] = 1080
     fps: Annotated[float, Meta(ge=1.0, le=120.0)] = 15.0
-    exposure_us: Annotated[int, Meta(ge=10, le=1_000_000)] | None = None
-    gain: Annotated[float, Meta(ge=1.0, le=64.0)] | None = None
+    exposure_us: Exposure | None = None
+    gain: Gain | None = None
+    monochrome: bool = False
     focus: Annotated[float, Meta(ge=0.0, le=32.0)] | None = None
 
 
@@ -112,6 +118,50 @@ class Thermal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     hot: Annotated[float, Meta(ge=30.0, le=120.0)] = 78.0
     zones: Path = Path("/sys/class/thermal")
+
+
+class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that is switched on by ``when``, such as an infrared lamp: an LED of the kernel (``led``, a folder like
+    ``/sys/class/leds/ir``), or the line ``line`` of the GPIO chip ``chip``. With ``pulse_ms`` it is on for so many
+    milliseconds only, at the change."""
+
+    name: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z", description="lower case, digits, hyphens")]
+    led: Path | None = None
+    chip: Path | None = None
+    line: Annotated[int, Meta(ge=0, le=4095)] | None = None
+    active_low: bool = False
+    when: Literal["night", "day"] = "night"
+    pulse_ms: Annotated[int, Meta(ge=0, le=500)] = 0
+
+    def __post_init__(self) -> None:
+        if (self.led is None) == (self.chip is None) or (self.chip is None) != (self.line is None):
+            raise ValueError(f"the output {self.name} needs either led, or chip and line")
+
+
+class Night(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When it is night for a camera, and what changes then.
+
+    Below the first of ``lux`` it is night, above the second day, where the camera states or lets reckon the light;
+    elsewhere the same holds of ``luminance``, the picture's median from 0 to 1. That must last ``steady_seconds``; what
+    was changed stays for ``dwell_seconds`` at least. ``exposure_us`` and ``gain`` are what the camera is fixed to at
+    night, so that plates do not blur; None leaves them as by day.
+    """
+
+    lux: Between = (10.0, 40.0)
+    luminance: Shares = (0.1, 0.35)
+    steady_seconds: Annotated[float, Meta(ge=0.0, le=600.0)] = 10.0
+    dwell_seconds: Annotated[float, Meta(ge=1.0, le=3600.0)] = 120.0
+    exposure_us: Exposure | None = None
+    gain: Gain | None = None
+    monochrome: bool = False
+    output: Annotated[tuple[Output, ...], Meta(max_length=4)] = ()
+
+    def __post_init__(self) -> None:
+        for name, (dark, bright) in (("lux", self.lux), ("luminance", self.luminance)):
+            if dark >= bright:
+                raise ValueError(f"of {name}, what is night ({dark:g}) must be less than what is day ({bright:g})")
+        if len({each.name for each in self.output}) < len(self.output):
+            raise ValueError("two outputs have the same name")
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -150,6 +200,7 @@ class Vision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     lens: Camera = Camera()
     accelerator: Accelerator = Accelerator()
     thermal: Thermal = Thermal()
+    night: Night | None = None
 
     def __post_init__(self) -> None:
         for number, polygon in enumerate(self.privacy, 1):

@@ -31,8 +31,12 @@ class KeySigner:
     """A signer whose P-256 key lies in memory."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        self.certificate = certificate.public_bytes(Encoding.DER)
         self._key = key
+        self.certify(certificate)
+
+    def certify(self, certificate: x509.Certificate) -> None:
+        """Takes another certificate of the same key."""
+        self.certificate = certificate.public_bytes(Encoding.DER)
 
     def sign(self, content: bytes) -> bytes:
         r, s = decode_dss_signature(self._key.sign(content, ec.ECDSA(hashes.SHA256())))

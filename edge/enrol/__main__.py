@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     first = commands.add_parser("enrol", help="turn a claim into an identity")
     first.add_argument("claim", help="the claim's text, or a file with it")
     first.add_argument("--source", default="/dev/video0", help="the camera device, for a new configuration")
+    first.add_argument(
+        "--keys", choices=("auto", "file", "tpm"), default="auto", help="where the connection's key is; default auto"
+    )
     commands.add_parser("renew", help="renew certificates that are due")
     brought = commands.add_parser("import", help="take in what a technician brought, and seal the camera")
     brought.add_argument("media", type=Path, help="the folder in which boot partition and sticks are mounted")
@@ -50,7 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.command == "enrol":
             claim = _claim(given.claim)
-            _patiently(lambda: procedure.enrol(given.folder, claim, client.by_claim, given.source), given.patience)
+            _patiently(
+                lambda: procedure.enrol(given.folder, claim, client.by_claim, given.source, where=given.keys),
+                given.patience,
+            )
             print(f"This is {claim.camera} now.")
         elif given.command == "import":
             news = _patiently(lambda: media.take_in(given.folder, given.media, client.by_claim), given.patience)

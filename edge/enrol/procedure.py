@@ -53,25 +53,26 @@ class Deployment(msgspec.Struct, frozen=True):
 
 def enrol(
     folder: Path, claim: Claim, connect: Callable[[Claim], Service], source: str = "/dev/video0", *,
-    overlay: Overlay | None = None, seal: bool = False,
+    overlay: Overlay | None = None, seal: bool = False, where: keys.Where = "auto",
 ) -> bool:  # fmt: skip
     """Gives the camera in ``folder`` the identity that ``claim`` stands for; returns whether that was news.
 
     A camera without a configuration gets one to start with, for the camera device ``source`` and with what ``overlay``
     says. With ``seal`` the camera is sealed before the identity is in force. A sealed camera stays with its deployment:
-    a claim of another root is refused. Raises ``EnrolError``; the identity in force, if any, is then as it was.
+    a claim of another root is refused. ``where`` the connection's key is made; the signing key, which signs every
+    report, lies in a file. Raises ``EnrolError``; the identity in force, if any, is then as it was.
     """
     home = folder / IDENTITY
     _check_name(folder / CONFIG, claim.camera)
     made = identity.begin(home, claim)
     if identity.in_force(home) == made:
         return False
-    connection_key, signing_key = (keys.at(made / f"{purpose}.key") for purpose in (CONNECTION, SIGNING))
-    signing_request = keys.request(signing_key, claim.camera)
+    connection_key, signing_key = keys.at(made / f"{CONNECTION}.key", where), keys.at(made / f"{SIGNING}.key")
+    signing_request = signing_key.request(claim.camera)
     service = connect(claim)
     try:
         authorities = service.authorities()
-        connection = service.enrol(CONNECTION, keys.request(connection_key, claim.camera))
+        connection = service.enrol(CONNECTION, connection_key.request(claim.camera))
         signing = service.enrol(SIGNING, signing_request)
         deployment = _deployment(service.deployment())
     finally:
@@ -126,7 +127,7 @@ def renew(folder: Path, now: datetime, connect: Callable[[Address], Service]) ->
     requests = {SIGNING: _read(held / SIGNING_REQUEST)}
     if CONNECTION in wanted:
         camera = check.name_of(present[CONNECTION])
-        requests[CONNECTION] = keys.request(keys.at(held / f"{CONNECTION}.key"), camera)
+        requests[CONNECTION] = keys.at(held / f"{CONNECTION}.key").request(camera)
     service = connect(address)
     try:
         authorities = service.authorities()

@@ -130,7 +130,7 @@ class Checks:
         except OSError as error:
             return Result("disk", "bad", "disk_fail", {"cause": _cause(error)})
         need = uplink.spool_bytes + _SPARE
-        facts: dict[str, str | int] = {"free": free >> 20, "need": need >> 20}
+        facts = {"free": f"{free / (1 << 30):.1f}", "need": f"{need / (1 << 30):.1f}"}
         return Result("disk", "ok", "disk_ok", facts) if free >= need else Result("disk", "bad", "disk_bad", facts)
 
     def _trial(self, way_is_free: bool) -> Result:
@@ -147,6 +147,8 @@ def accelerator(measures: Measures) -> Result:
         return Result("accelerator", "wait", "accelerator_wait")
     if measures.tested and measures.faults:
         return Result("accelerator", "bad", "accelerator_bad", {"cause": measures.faults[0]})
+    if measures.accelerator == "cpu":
+        return Result("accelerator", "ok", "accelerator_none")
     return Result("accelerator", "ok", "accelerator_ok", {"kind": measures.accelerator})
 
 

@@ -52,7 +52,7 @@ class HttpSource:
         )
         try:
             return msgspec.json.decode(content, type=_Answer).offer
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise VidikError(
                 f"The office's offer of an update is of another form: {error}. Tell the office."
             ) from error

@@ -110,7 +110,7 @@ class Store:
             return msgspec.json.decode((self.folder / FILE).read_bytes(), type=State)
         except FileNotFoundError:
             return State()
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise StateError(
                 f"{self.folder / FILE} cannot be read: {error}. It keeps the lowest version that may be installed: "
                 "check the data partition, and reset the camera if it stays so."

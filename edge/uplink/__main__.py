@@ -17,6 +17,7 @@ from edge import config, systemd
 from edge.address import Address
 from edge.errors import VidikError
 from edge.handover import Receiver
+from edge.renewal import Renewal
 from edge.secrecy import dump_no_core
 from edge.uplink.confirmations import Confirmations
 from edge.uplink.deliver import Deliver
@@ -27,7 +28,6 @@ from edge.uplink.figures import Figures
 from edge.uplink.notices import Notices
 from edge.uplink.pace import Pace
 from edge.uplink.publisher import Publisher
-from edge.uplink.renewal import Renewal
 from edge.uplink.signals import Signals
 from edge.uplink.spool import Spool
 from edge.uplink.statement import Statement

@@ -18,7 +18,7 @@ from edge.vision import build, health
 from edge.vision.pipeline import Pipeline
 
 _FINISH = 60.0  # seconds to wait for the uplink when the footage has ended
-_STOP = 1.5  # and when told to stop
+_STOP = 0.8  # and when told to stop: all has to be over in two
 
 log = logging.getLogger("edge.vision")
 

@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -91,7 +91,7 @@ class Accelerated:
         """What runs the model now."""
         return "cpu" if self._there is None else self._where
 
-    def run(self, values: Tensor) -> list[Floats]:
+    def run(self, values: Tensor) -> Sequence[Floats]:
         if self._there is None:
             self._look()
         there = self._there

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -26,10 +25,10 @@ from edge.grant.store import GrantStore
 from edge.handover import Sender
 from edge.notices import Notices
 from edge.seal import Sealer
-from edge.signing import KeySigner
 from edge.vision import runtime, selftest, sources
 from edge.vision.accelerate import Accelerators
 from edge.vision.best_shot import BestShots
+from edge.vision.certificate import Certified
 from edge.vision.describe import Describe
 from edge.vision.detect import Detect
 from edge.vision.face_detector import FAINT, FaceDetector
@@ -47,6 +46,7 @@ from edge.vision.report import Gate, Seal
 from edge.vision.rules import Rules
 from edge.vision.runtime import Entry, manifest, models_dir
 from edge.vision.sources import FrameSource
+from edge.vision.switch import Switch
 from edge.vision.track import Tracker
 from edge.vision.values import Kind
 from edge.vision.warden import Warden
@@ -56,7 +56,8 @@ from edge.vision.watch import Watched
 # of the longer edge: 22 of 640 pixels for a plate's width, 20 of 192 for a face).
 _SMALLEST = {Kind.PLATE: 60.0, Kind.FACE: 40.0}
 _COARSE = {Kind.PLATE: 22 / 640, Kind.FACE: 20 / 192}
-_PLATE_TILE = (960, 552)
+# A tile of plates overlaps the next by twice what the coarse pass misses in 1920x1080 (66 pixels), a little less down.
+_PLATE_TILE, _PLATE_OVERLAP = (1024, 576), 0.1
 _LIVE = frozenset({"source", "lens", "pace", "look"})  # what a new configuration may change while running
 _UNSENT = "not handed over"  # in the account: reports that the uplink never took
 NEWEST = "newest"  # the file in the state folder with the newest time seen
@@ -71,10 +72,13 @@ class Assembly:
     tally: Tally
     account: Account
     health: Health
+    switch: Switch | None = None
 
     def close(self) -> None:
         """Writes down the last counts and the time. Call when the pipeline has ended."""
         self.health.close()
+        if self.switch is not None:
+            self.switch.close()
         self.keeper.close()
         self.tally.lost(_UNSENT, self.pipeline.sender.unacknowledged)  # nobody will take it now
         self.tally.flush()
@@ -89,9 +93,8 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
     """
     signing_key = _signing_key(settings.signing_key)
     boot = next_boot(settings.state)
-    certificate = _certificate(settings.signing_certificate)
-    signer = KeySigner(signing_key, certificate)
-    audit = Audit(settings.state / "audit", clock, settings.camera, signer)
+    certified = Certified(signing_key, settings.signing_certificate, clock)
+    audit = Audit(settings.state / "audit", clock, settings.camera, certified.signer)
     account = Account(audit, clock)
     models = manifest(models_dir())
     _announce(account, boot, settings, models)
@@ -105,8 +108,8 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         state=settings.state, incoming=settings.incoming, journal=account,
     )  # fmt: skip
     notices = Notices(
-        settings.notices or settings.state, audit, clock, signer, camera=settings.camera, software=_software(),
-        models={name: entry.sha256 for name, entry in models.items()},
+        settings.notices or settings.state, audit, clock, certified.signer, camera=settings.camera,
+        software=_software(), models={name: entry.sha256 for name, entry in models.items()},
     )  # fmt: skip
 
     def kept() -> bool:
@@ -132,12 +135,12 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         held = [terms.grant for terms in grants.terms(now)]
         account.tick()
         collect()
+        certified.tick()
         tally.tick()
         notices.tick(g for g in held if keeper.trusted and standing(g, settings.camera, now) is None)
 
     watch(clock.wall())  # says at once, in the log, what the camera may do
     model = bytes.fromhex(models["face-embedder"].sha256)[:8]
-    numbers = itertools.count(1)
     accelerated = accelerate(settings.accelerator, health)
     governor = Governor(settings.thermal.hot)
 
@@ -152,9 +155,10 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
             idle=idle,
         )  # fmt: skip
 
-    used = Used(settings, open_source, SparingLook(look(settings.look), governor))
-    warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload)
-    state(health, accelerated, keeper, certificate_days(certificate, clock))
+    switch = None if settings.night is None else Switch(settings.night, settings.lens)
+    used = Used(settings, open_source, SparingLook(look(settings.look), governor), switch)
+    warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload, switch=switch)
+    state(health, accelerated, keeper, certified)
     used.camera = Watched(used.source, keeper, watch, warden)
     pipeline = Pipeline(
         camera=used.camera,
@@ -166,10 +170,10 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         best_shots=shots,
         describe=describe(),
         gate=gate,
-        seal=Seal(settings.camera, boot, Sealer(signing_key), model, lambda: next(numbers)),
+        seal=Seal(settings.camera, boot, Sealer(signing_key), model, itertools.count(1).__next__),
         sender=sender,
     )
-    return Assembly(pipeline, keeper, tally, account, health)
+    return Assembly(pipeline, keeper, tally, account, health, switch)
 
 
 @dataclass(slots=True)
@@ -179,6 +183,7 @@ class Used:
     settings: config.Vision
     open_source: Callable[[config.Vision], FrameSource]
     look: SparingLook
+    switch: Switch | None = None
     source: FrameSource = field(init=False)
     camera: Watched | None = None
 
@@ -194,6 +199,8 @@ class Used:
         if self.camera is not None and {"source", "lens", "pace"} & set(changed):
             self.source = self.open_source(settings)
             self.camera.exchange(self.source)
+            if self.switch is not None:
+                self.switch.lens(settings.lens)
         live = {name: getattr(settings, name) for name in _LIVE & set(changed)}
         self.settings = msgspec.structs.replace(self.settings, **live)
         return [name for name in changed if name not in _LIVE]
@@ -208,9 +215,10 @@ def accelerate(settings: config.Accelerator, health: Health | None = None) -> Ac
     return accelerators
 
 
-def state(health: Health, accelerators: Accelerators, keeper: Timekeeper, days: Callable[[], int]) -> None:
-    """Has ``health`` say what runs the models, whether the clock is right, and ``days`` that the certificate holds."""
-    health.facts.append(lambda: {"models_on": dict(accelerators.status()), "certificate_days": days()})
+def state(health: Health, accelerators: Accelerators, keeper: Timekeeper, certified: Certified) -> None:
+    """Has ``health`` say what runs the models, whether the clock is right, and how long the certificate holds."""
+    health.facts += [lambda: {"models_on": dict(accelerators.status())}, certified.facts]
+    health.troubles.append(certified.troubles)
     health.troubles.append(lambda: [] if keeper.trusted else ["the clock cannot be trusted, so nothing is reported"])
 
 
@@ -223,15 +231,9 @@ def collecting(settings: config.Vision, account: Account, clock: Clock, health: 
     return collector.tick
 
 
-def certificate_days(certificate: x509.Certificate, clock: Clock) -> Callable[[], int]:
-    """How many days the camera's certificate still holds, asked at any moment."""
-    ends = certificate.not_valid_after_utc.timestamp()
-    return lambda: int((ends - clock.wall()) // 86400)
-
-
 def look(settings: config.Look) -> Look:
     """The look scheduler for plates and faces."""
-    plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)
+    plates = Grid(*_PLATE_TILE, _PLATE_OVERLAP, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)
     tile, share, smallest = settings.tile, _COARSE[Kind.FACE], _SMALLEST[Kind.FACE]
     faces = Grid(tile, tile, settings.overlap, share, smallest, *settings.face_ms)
     return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds, settings.budget_ms)
@@ -276,13 +278,6 @@ def _software() -> str:
         return version("vidik")
     except PackageNotFoundError:
         return "not installed"
-
-
-def _certificate(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise VidikError(f"The certificate {path} cannot be read: {error}. Provision the camera again.") from error
 
 
 def _signing_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -62,12 +62,13 @@ class FaceDetector:
         fit = self._fill(pixels, region)
         if fit is None:
             return []
-        regressed, logits = self._model.run(self._input)
-        found = np.flatnonzero(logits[0, :, 0] >= self._logit)
-        if not found.size:
+        answers = self._model.run(self._input)
+        logits = answers[1].ravel()
+        if logits.max() < self._logit:
             return []
-        scores = 1 / (1 + np.exp(-logits[0, found, 0]))
-        boxes, points = self._decode(regressed[0, found], self._centres[found], fit)
+        found = np.flatnonzero(logits >= self._logit)
+        scores = 1 / (1 + np.exp(-logits[found]))
+        boxes, points = self._decode(answers[0][0, found], self._centres[found], fit)
         return [
             Detection(Kind.FACE, Box(*boxes[i].tolist()), float(scores[i]), points[i].copy())
             for i in survivors(boxes, scores, 0.3)

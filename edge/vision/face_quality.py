@@ -48,7 +48,7 @@ def components(crop: Pixels, landmarks: Floats, detection: Detection) -> Compone
         size=_ramp(math.log(max(size, 1.0)), math.log(4), math.log(40)),
         sharpness=_ramp(math.log(image.sharpness(face) + 1e-3), math.log(2), math.log(300)),
         frontality=_ramp(-math.sqrt(float((misfit**2).sum(axis=1).mean())), -14, -2),
-        exposure=_ramp(float(face.std()), 2, 16) * _ramp(-burnt, -0.8, -0.1) / 100,
+        exposure=_ramp(image.deviation(face), 2, 16) * _ramp(-burnt, -0.8, -0.1) / 100,
         visibility=_ramp(detection.score, 0.5, 0.9),
     )
 

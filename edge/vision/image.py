@@ -16,6 +16,8 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
+from typing import Any
 
 import cv2
 import numpy as np
@@ -96,7 +98,12 @@ def blank(pixels: Pixels, polygons: Sequence[NDArray[np.int32]]) -> None:
 
 def sharpness(pixels: NDArray[np.uint8]) -> float:
     """Variance of the Laplacian of a grey picture: higher is sharper (Pech-Pacheco et al., 2000)."""
-    return float(cv2.Laplacian(pixels, cv2.CV_32F).var())
+    return deviation(cv2.Laplacian(pixels, cv2.CV_32F)) ** 2
+
+
+def deviation(values: NDArray[Any]) -> float:
+    """Standard deviation of a grey picture: what ``std`` gives, several times faster."""
+    return float(cv2.meanStdDev(values)[1][0, 0])
 
 
 def decode(data: bytes) -> Pixels | None:
@@ -117,6 +124,15 @@ def decode(data: bytes) -> Pixels | None:
     if out.shape[0] * out.shape[1] > MAX_PIXELS:  # another part loaded OpenCV before the limit above was set
         raise ValueError("too many pixels")
     return np.asarray(out, np.uint8)
+
+
+class Control(Enum):
+    """What can be set of a V4L2 device, in the driver's units; exposure in 100 microseconds."""
+
+    AUTO_EXPOSURE = cv2.CAP_PROP_AUTO_EXPOSURE  # 1: off, 3: on
+    EXPOSURE = cv2.CAP_PROP_EXPOSURE
+    GAIN = cv2.CAP_PROP_GAIN
+    SATURATION = cv2.CAP_PROP_SATURATION
 
 
 class Capture:
@@ -152,6 +168,14 @@ class Capture:
     def position(self) -> float:
         """Time stamp of the frame taken last, in seconds: of presentation (file) or of capture (device)."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+    def control(self, control: Control) -> float:
+        """The value of ``control`` of a device, 0 or -1 where it has none."""
+        return float(self._capture.get(control.value))
+
+    def set_control(self, control: Control, value: float) -> bool:
+        """Sets ``control`` of a device; false when it does not take that."""
+        return bool(self._capture.set(control.value, value))
 
     def release(self) -> None:
         self._capture.release()

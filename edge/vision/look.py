@@ -5,7 +5,7 @@ times a single pass. So each frame gets one coarse pass per kind, and then:
 
 1. the tiles whose turn it is, those longest unexamined first, so many that none waits longer than promised;
 2. with what the frame's budget has left, at most one tile more per kind: where a track too small for the
-   coarse pass still lacks a good shot, or where something moves.
+   coarse pass still lacks a good shot, or where something moves that has not been looked at just before.
 
 The promise: at a steady frame rate every part has been examined at tile resolution within ``cover_seconds``,
 or, where the budget does not pay for that, within ``worst_case``. It holds because tiles are taken oldest
@@ -27,6 +27,10 @@ from edge.vision.values import Box, Frame, Kind, Region
 
 GOOD_SHOT = 60.0
 """Quality from which a track's best shot is good enough that others come first."""
+
+
+MOVED_AGAIN = 0.3
+"""Seconds after which a tile in which something moves is worth another look, before its turn."""
 
 
 class BudgetError(VidikError):
@@ -189,9 +193,13 @@ class Look:
     def _moved(self, kind: Kind, done: list[Region], _tracks: list[Track], frame: Frame) -> Region | None:
         """The tile with the most movement in it, weighed with how long it has not been examined."""
         tiles, examined = self._tiles[kind], self._examined[kind]
-        needs = [self._motion.inside(tile) * (frame.monotonic - examined[i]) for i, tile in enumerate(tiles)]
+        waits = [frame.monotonic - last for last in examined]
+        needs = [
+            self._motion.inside(tile) * wait if wait >= MOVED_AGAIN and tile not in done else 0.0
+            for tile, wait in zip(tiles, waits, strict=True)
+        ]
         best = max(range(len(tiles)), key=lambda i: needs[i], default=None)
-        if best is None or not needs[best] > 0 or tiles[best] in done:
+        if best is None or not needs[best] > 0:
             return None
         examined[best] = frame.monotonic
         return tiles[best]

@@ -9,16 +9,14 @@ whether that is a plate at all. ``models/plate_detector`` trains both.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.vision import image
 from edge.vision.runtime import Model, load
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
-
-Indices = NDArray[np.intp]
 
 MODELS = ("plate-detector", "plate-detector-4x3")
 CLOSER = "plate-closer"
@@ -32,7 +30,6 @@ _OVERLAP = 0.3
 _TILTED = 0.05  # slope from which a plate is looked at once more, along its own sides
 _LOOSE = (0.08, 0.14)  # by which the detector's boxes, which the second look is used to, exceed a plate
 CONTEXT = (1.3, 1.7)  # the second look sees a candidate with this much around it, across and down
-_AROUND = np.array([[-1], [0], [1]])
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], np.float32)
 
 
@@ -60,6 +57,7 @@ class PlateDetector:
         self._inputs = {model.entry.name: np.empty(model.shape, np.uint8) for model in self._models}
         self._closer = load(CLOSER, threads=1)
         self._close_up = np.empty(self._closer.shape, np.uint8)
+        self._halves = np.array(self._closer.shape[2:0:-1], np.float32) / 2  # of its width and height
         self._threshold = threshold
 
     def detect(self, pixels: Pixels, region: Region) -> list[Detection]:
@@ -88,8 +86,8 @@ class PlateDetector:
         model = self._model_for(part.shape[1], part.shape[0])
         given = self._inputs[model.entry.name]
         scale = image.letterbox(part, given[0])
-        score, box, corners = model.run(given)
-        plates = suppress(decode(score[0], box[0], corners[0], _CANDIDATE))
+        found = model.run(given)
+        plates = suppress(decode(found, _CANDIDATE))
         origin = np.array([x, y], np.float32)
         boxes = plates.boxes / np.float32(scale) + np.concatenate([origin, origin])
         return Plates(plates.scores, boxes, plates.corners / np.float32(scale) + origin)
@@ -97,36 +95,41 @@ class PlateDetector:
     def _look_closer(self, pixels: Pixels, plates: Plates) -> Plates:
         """The best candidates with scores and corners from the second look, best first."""
         boxes = plates.boxes[:_LOOKS]
-        sides = np.zeros((len(boxes), 2, 2), np.float32)
-        sides[:, 0, 0], sides[:, 1, 1] = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-        logits, quads = self._close(pixels, (boxes[:, :2] + boxes[:, 2:]) / np.float32(2), sides)
+        middles, sides = (boxes[:, :2] + boxes[:, 2:]) / np.float32(2), boxes[:, 2:] - boxes[:, :2]
+        seen = (sides * CONTEXT / 2).astype(np.float32)  # from halves of the closer network's picture to the frame
+        matrices = np.zeros((len(boxes), 2, 3), np.float32)
+        matrices[:, 0, 0], matrices[:, 1, 1] = turns = (self._halves * (1 / seen)).T
+        matrices[:, :, 2] = self._halves - turns.T * middles
+        logits, quads = self._close(pixels, matrices)
+        quads = quads * seen[:, None] + middles[:, None]
         sloping = [n for n, quad in enumerate(quads) if tilt(quad) > _TILTED]
         if sloping:
-            top, right, bottom, left = np.moveaxis(np.roll(quads[sloping], -1, 1) - quads[sloping], 1, 0)
-            along = np.stack([top - bottom, right - left], 2) / 2 * (1 + np.array(_LOOSE))
-            _, quads[sloping] = self._close(pixels, quads[sloping].mean(1, dtype=np.float32), along.astype(np.float32))
+            quads[sloping] = self._along(pixels, quads[sloping])
         scores = np.array([blend(*pair) for pair in zip(plates.scores.tolist(), logits, strict=False)], np.float32)
         order = np.argsort(-scores, kind="stable")
         return Plates(scores[order], boxes[order], quads[order])
 
-    def _close(self, pixels: Pixels, middles: Floats, sides: Floats) -> tuple[list[float], Floats]:
-        """Logits and corners ``(n, 4, 2)`` of the plates round ``middles`` ``(n, 2)``, whose boxes have the ``sides``.
+    def _along(self, pixels: Pixels, quads: Floats) -> Floats:
+        """The corners ``quads`` ``(n, 4, 2)`` of sloping plates, from a look along their sides: at parallelograms."""
+        top, right, bottom, left = np.moveaxis(np.roll(quads, -1, 1) - quads, 1, 0)
+        sides = np.stack([top - bottom, right - left], 2) / 2 * (1 + np.array(_LOOSE))
+        middles, seen = quads.mean(1, dtype=np.float32), (sides.astype(np.float32) * CONTEXT / 2).astype(np.float32)
+        turns = self._halves[:, None] * np.linalg.inv(seen)
+        shifts = self._halves - (turns @ middles[..., None])[..., 0]
+        _, found = self._close(pixels, np.concatenate([turns, shifts[..., None]], 2))
+        return np.asarray(found @ seen.transpose(0, 2, 1) + middles[:, None], np.float32)
 
-        ``sides`` is ``(n, 2, 2)``: a box's are the columns of a matrix, along the text, and down. What is seen is a
-        parallelogram.
-        """
+    def _close(self, pixels: Pixels, matrices: Floats) -> tuple[list[float], Floats]:
+        """Logits and corners ``(n, 4, 2)`` of the plates that ``matrices`` ``(n, 2, 3)`` bring into the closer
+        network's picture; corners in halves of that picture's width and height, from its middle."""
         _, tall, wide, _ = self._closer.shape
-        seen = (sides * CONTEXT / 2).astype(np.float32)  # from halves of the network's picture to the frame
-        halves = np.array([wide, tall], np.float32) / 2
-        turns = halves[:, None] * np.linalg.inv(seen)
-        shifts = halves - (turns @ middles[..., None])[..., 0]
-        logits, quads = [], np.empty((len(sides), 4, 2), np.float32)
-        for n, matrix in enumerate(np.concatenate([turns, shifts[..., None]], 2)):
+        logits, quads = [], np.empty((len(matrices), 4, 2), np.float32)
+        for n, matrix in enumerate(matrices):
             image.warp_affine(pixels, matrix, wide, tall, self._close_up[0])
             judged, found = self._closer.run(self._close_up)
-            logits.append(float(judged.flat[0]))
+            logits.append(judged.item())
             quads[n] = found.reshape(4, 2)
-        return logits, quads @ seen.transpose(0, 2, 1) + middles[:, None]
+        return logits, quads
 
     def _model_for(self, width: int, height: int) -> Model:
         """The model that shows the region largest; of equals, the one with the smallest input."""
@@ -150,21 +153,20 @@ def tilt(quad: Floats) -> float:
     return float(abs(y1 + y2 - y0 - y3) / max(1e-6, abs(x1 + x2 - x0 - x3)))
 
 
-def decode(score: Floats, box: Floats, corners: Floats, threshold: float) -> Plates:
+def decode(found: Sequence[Floats], threshold: float) -> Plates:
     """The peaks of the centre map with a score of at least ``threshold``, best first, at most 48.
 
-    Shapes are ``(h, w, 1)`` (logits), ``(h, w, 4)`` (centre offset in cells, log width, log height) and
-    ``(h, w, 8)`` (corners' displacement from the box's corners, as fractions of its size).
+    ``found`` has what the network says: ``(1, h, w, 1)`` (logits), ``(1, h, w, 4)`` (centre offset in cells, log width,
+    log height) and ``(1, h, w, 8)`` (corners' displacement from the box's corners, as fractions of its size).
     """
-    logits = score[..., 0]
-    least = np.log(threshold / (1 - threshold))
-    ys, xs = np.nonzero(logits >= least)
-    if not ys.size:
+    logits = found[0][0, ..., 0]
+    ys, xs = np.nonzero(logits >= math.log(threshold / (1 - threshold)))
+    cells = dict(zip(zip(ys.tolist(), xs.tolist(), strict=True), logits[ys, xs].tolist(), strict=True))
+    peaks = [cell for cell, logit in cells.items() if logit >= _best_around(cells, *cell)]
+    if not peaks:
         return Plates(*(np.zeros((0, *shape), np.float32) for shape in ((), (4,), (4, 2))))
-    peaks = logits[ys, xs] >= _neighbourhood(logits, ys, xs)
-    ys, xs = ys[peaks], xs[peaks]
-    order = np.argsort(-logits[ys, xs], kind="stable")[:_MOST]
-    ys, xs = ys[order], xs[order]
+    ys, xs = np.array(sorted(peaks, key=lambda cell: -cells[cell])[:_MOST]).T
+    box, corners = found[1][0], found[2][0]
     shape = box[ys, xs]
     centre = (np.stack([xs, ys], 1) + 0.5 + shape[:, :2]) * _STRIDE
     size = np.exp(shape[:, 2:]) * np.array([_WIDTH_UNIT, _HEIGHT_UNIT], np.float32)
@@ -174,12 +176,9 @@ def decode(score: Floats, box: Floats, corners: Floats, threshold: float) -> Pla
     return Plates(sure.astype(np.float32), boxes.astype(np.float32), quads.astype(np.float32))
 
 
-def _neighbourhood(values: Floats, ys: Indices, xs: Indices) -> Floats:
-    """The largest of each of the cells at ``ys, xs`` ``(n,)`` and its up to eight neighbours, ``(n,)``."""
-    height, width = values.shape
-    # beyond the edge the edge's own cells stand in: they are neighbours anyway
-    rows, columns = (ys + _AROUND).clip(0, height - 1), (xs + _AROUND).clip(0, width - 1)
-    return np.asarray(values[rows[:, None], columns].max((0, 1)), np.float32)
+def _best_around(cells: Mapping[tuple[int, int], float], y: int, x: int) -> float:
+    """The largest of the cell at ``y, x`` and its eight neighbours; ``cells`` has those that may be the largest."""
+    return max(cells.get((y + down, x + across), -math.inf) for down in (-1, 0, 1) for across in (-1, 0, 1))
 
 
 def suppress(plates: Plates) -> Plates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from edge.vision import image
 from edge.vision.values import Detection, Floats, Pixels
@@ -18,7 +18,7 @@ def plate_quality(crop: Pixels, corners: Floats, detection: Detection) -> float:
     blur: the energy of fine detail (Laplacian) against the contrast there is. Low contrast counts less.
     """
     strip = image.grey(image.warp_quad(crop, corners, _WIDTH, _HEIGHT))
-    contrast = float(strip.std())
-    detail = np.sqrt(image.sharpness(strip)) / (contrast + 4.0)
+    contrast = image.deviation(strip)
+    detail = math.sqrt(image.sharpness(strip)) / (contrast + 4.0)
     visible = min(1.0, contrast / 25.0)
-    return float(100.0 * visible * detection.score * detail / (detail + _HALF))
+    return 100.0 * visible * detection.score * detail / (detail + _HALF)

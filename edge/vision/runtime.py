@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import msgspec
 import numpy as np
@@ -65,13 +65,13 @@ class Model(Protocol):
     entry: Entry
     shape: tuple[int, ...]
 
-    def run(self, values: Tensor) -> list[Floats]:
+    def run(self, values: Tensor) -> Sequence[Floats]:
         """Run once.
 
         ``values`` has ``shape`` and is either the model's own input dtype, or ``uint8`` pixels for a
         model with ``int8`` input (shifted by 128). Returns float32 arrays (dequantised), in the order
-        of ``entry.outputs``. The arrays are overwritten by the next call. Raises ``ModelError`` on a
-        wrong shape or dtype.
+        of ``entry.outputs``; they, and the sequence itself, are only good until the next call. Raises
+        ``ModelError`` on a wrong shape or dtype.
         """
         ...
 
@@ -180,6 +180,28 @@ class _Output:
     real: Floats  # reused by every run
 
 
+class _Answers(Sequence[Floats]):
+    """What a run has given, each array made when it is first asked for: often the first one says enough."""
+
+    def __init__(self, real: Callable[[_Output], Floats], outputs: Sequence[_Output]) -> None:
+        self._real, self._outputs = real, outputs
+        self._made: dict[int, Floats] = {}
+
+    def __len__(self) -> int:
+        return len(self._outputs)
+
+    @overload
+    def __getitem__(self, index: int) -> Floats: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Floats]: ...
+    def __getitem__(self, index: int | slice) -> Floats | Sequence[Floats]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(len(self)))]
+        if index not in self._made:
+            self._made[index] = self._real(self._outputs[index])
+        return self._made[index]
+
+
 class InterpretedModel:
     """A model in LiteRT's or TensorFlow Lite's interpreter, on the CPU (XNNPACK) or through a delegate."""
 
@@ -210,7 +232,7 @@ class InterpretedModel:
         have = ", ".join(str(d["name"]) for d in details)
         raise ModelError(f"Model {self.entry.name} has no output {name!r}, only {have}. Rebuild its manifest entry.")
 
-    def run(self, values: Tensor) -> list[Floats]:
+    def run(self, values: Tensor) -> Sequence[Floats]:
         shift = values.dtype == np.uint8 and self._dtype == np.int8
         if values.shape != self.shape or not (shift or values.dtype == self._dtype):
             raise ModelError(
@@ -226,7 +248,7 @@ class InterpretedModel:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
-        return [self._real(output) for output in self._outputs]
+        return _Answers(self._real, self._outputs)
 
     def _view(self, index: int) -> Tensor:
         seen: Tensor = self._interpreter.tensor(index)()

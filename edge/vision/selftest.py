@@ -7,7 +7,7 @@ on record in ``models/golden.json``, by the model file's SHA-256; ``python -m mo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def digest(outputs: Iterable[Floats]) -> list[dict[str, Any]]:
     return kept
 
 
-def answer(model: Model) -> list[Floats]:
+def answer(model: Model) -> Sequence[Floats]:
     """What ``model`` makes of the test card. Raises ``ModelError``."""
     try:
         return model.run(card(model.shape))

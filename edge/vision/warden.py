@@ -18,6 +18,7 @@ from edge.errors import VidikError
 from edge.vision.governor import Governor, Level
 from edge.vision.health import Health, temperature
 from edge.vision.sources import FrameSource, LiveSource, Skip, State
+from edge.vision.switch import Switch
 from edge.vision.values import Frame
 
 _EVERY = 1.0  # seconds between two looks at what changes slowly
@@ -38,15 +39,16 @@ class _Done(NamedTuple):
 
 class Warden:
     """Watches over one pipeline. ``source`` gives its camera, ``reload`` applies a new configuration and returns what
-    of it needs a new start."""
+    of it needs a new start; ``switch`` is told of the light."""
 
     def __init__(
         self, settings: config.Vision, health: Health, governor: Governor, source: Callable[[], FrameSource], *,
         path: Path | None = None, reload: Callable[[config.Vision], list[str]] = lambda _: [],
-        clock: Callable[[], float] = time.monotonic,
+        switch: Switch | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._zones, self._path, self._reload = settings.thermal.zones, path, reload
         self._health, self._governor, self._source, self._clock = health, governor, source, clock
+        self._switch = switch
         self._temperature: float | None = None
         self._done: deque[_Done] = deque()
         self._began = clock()
@@ -64,6 +66,8 @@ class Warden:
         self._taken = self._clock()
         wanted = self._governor.wants(frame.index)
         self._spared += not wanted
+        if self._switch is not None:
+            self._switch.look(self._taken, frame, self._source())
         return wanted
 
     def done(self) -> None:
@@ -130,7 +134,7 @@ class Warden:
         governor = self._governor
         if governor.level:
             found.append(f"{governor.level.words} left out: {governor.cause}")
-        return found
+        return found + ([] if self._switch is None else self._switch.troubles())
 
     def facts(self) -> Mapping[str, Any]:
         """The numbers of the moment."""
@@ -150,4 +154,4 @@ class Warden:
         }
         if isinstance(source, LiveSource):
             facts["camera_state"], facts["reopened"] = source.condition.state.value, source.condition.reopened
-        return facts
+        return facts if self._switch is None else {**facts, **self._switch.facts()}

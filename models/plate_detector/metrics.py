@@ -20,7 +20,7 @@ BINS = ((20, 40), (40, 60), (60, 80), (80, 110), (110, 160), (160, 9999))
 
 def find(forward: Forward, pixels: Pixels, threshold: float = 0.05) -> Plates:
     score, box, corners = forward(pixels)
-    return suppress(decode(score, box, corners, threshold))
+    return suppress(decode([found[None] for found in (score, box, corners)], threshold))
 
 
 def overlap(box: NDArray[np.float32], others: Boxes) -> NDArray[np.float32]:

@@ -1,9 +1,9 @@
 """Measures plates found per track, and how well they can be followed: a camera pans and zooms over street frames.
 
-Run ``python -m models.plate_detector.replay``; needs the labelled frames (VIDIK_SHARED). Frames of the ``valid`` split,
-scaled so that the median plate has the width asked for, lie in rows on a plane over which a 1920x1080 camera moves as in
-``models.face_detector.replay``, which has the paths and the meaning of a track found in time. The scheduler is the
-camera's own and faces share its budget, but are not looked for.
+Run ``python -m models.plate_detector.replay``; needs the labelled frames (VIDIK_SHARED). Frames of the ``valid``
+split, scaled so that the median plate has the width asked for, lie in rows on a plane over which a 1920x1080 camera
+moves as in ``models.face_detector.replay``, which has the paths and the meaning of a track found in time. The scheduler
+is the camera's own and faces share its budget, but are not looked for.
 """
 
 from __future__ import annotations

@@ -131,5 +131,5 @@ class _Counted(FileResponse):
 def _parsed(parse: Callable[[], Table]) -> Table:
     try:
         return parse()
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Refused(400, f"That cannot be read: {error}.") from error

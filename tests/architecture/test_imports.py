@@ -77,6 +77,7 @@ def users(folder, library):
         ("ai_edge_litert", {"edge/vision/runtime.py"}),
         ("sqlite3", {"edge/uplink/database.py", "edge/uplink/salvage.py"}),
         ("tflite_runtime", {"edge/vision/runtime.py"}),
+        ("gpiod", {"edge/vision/outputs.py"}),
         ("gi", {"edge/link/fetch.py"}),
         ("picamera2", {"edge/vision/sources/picamera.py"}),
         ("paho", {"edge/mqtt.py"}),

@@ -47,7 +47,15 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 @pytest.fixture
 def subscriber(rig: Rig, broker: Broker) -> Iterator[Client]:
     with Client(rig, broker.port, "subscriber", *EVERYTHING, longest_pause=0.5) as client:
-        yield client.connected()
+        client.connected()
+        with camera(rig, broker, CAMERA) as speaker:
+            for channel in CAMERA_ROLE.writes:
+                for _ in range(60):  # until the subscription stands, which takes NATS a while
+                    published(speaker, f"vidik/v1/cam-1/{channel}", b"hello")
+                    with suppress(AssertionError):
+                        wait_for(lambda channel=channel: client.has(f"vidik/v1/cam-1/{channel}", b"hello"), 1)  # type: ignore[misc]
+                        break
+        yield client
 
 
 @contextmanager

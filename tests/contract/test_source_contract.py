@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge import config
 from edge.vision.sources import (
     Camera,
     FrameSource,
@@ -29,7 +30,6 @@ from edge.vision.sources import (
 from edge.vision.sources.live import CameraLost, Picture
 from edge.vision.values import Frame, Pixels
 from tests import cameras
-from tests.rig import wait_for
 
 COUNT = 6
 START = 1_700_000_000.0
@@ -181,6 +181,18 @@ def test_a_camera_can_be_opened_again(camera: Camera) -> None:
             assert len(list(itertools.islice(source, 2))) == 2
 
 
+def test_exposure_and_gain_can_be_set_at_any_moment(camera: Camera) -> None:
+    """Before it is opened, while it delivers, and back; what it cannot do stops nothing."""
+    night = config.Camera(width=1280, height=720, exposure_us=2000, gain=4.0, monochrome=True)
+    camera.adjust(night)
+    with LiveSource(camera, START) as source:
+        for settings in (night, config.Camera(width=1280, height=720), night):
+            assert len(list(itertools.islice(source, 3))) == 3
+            source.adjust(settings)
+        assert len(list(itertools.islice(source, 3))) == 3
+    assert source.condition.reopened == 0
+
+
 def test_a_half_made_by_the_hardware_shows_the_same(camera: Camera) -> None:
     camera.open()
     try:
@@ -218,6 +230,8 @@ def test_frame_times_are_the_sensors(camera: Camera, monkeypatch: pytest.MonkeyP
 
 
 def test_a_network_camera_shows_its_password_neither_when_it_is_right_nor_when_it_is_wrong(tmp_path: Path) -> None:
+    from tests.rig import wait_for
+
     cameras.needs_rtsp()
     server = cameras.Rtsp()
     server.start()

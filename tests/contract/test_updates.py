@@ -179,6 +179,7 @@ def test_a_rollout_that_is_stopped_gives_not_another_byte(
 def test_what_a_camera_says_is_read_in_bounds(served: Office, where: Address) -> None:
     for body, status in [
         (b"{", 400), (b"[]", 400), (b'{"offer":1,"state":"splendid","version":"1"}', 400), (b"x" * 5000, 413),
+        (b'{"offer":"\xff"}', 400),
         (b'{"offer":99,"state":"good","version":"1"}', 200),
     ]:  # fmt: skip
         assert ask(served, "POST", PATH, body, who=where)[0] == status

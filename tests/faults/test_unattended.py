@@ -57,6 +57,7 @@ class StreetCamera(ScriptedCamera):
         super().__init__()
         self.well = True
         self.size = (240, 320)
+        self.dark = False
         self._count = 0
         self._pace = threading.Event()
 
@@ -68,7 +69,7 @@ class StreetCamera(ScriptedCamera):
             raise CameraLost("closed")
         self._count += 1
         pixels = np.random.default_rng(self._count).integers(0, 255, (*self.size, 3), np.uint8)
-        return Picture(pixels, self._count / 15)
+        return Picture(pixels // 32 if self.dark else pixels, self._count / 15)
 
 
 class Unit:
@@ -311,6 +312,25 @@ def test_a_pipeline_that_halts_is_named(start: Callable[..., Unit], camera: Stre
     unit.assembly.pipeline.detect = step
     release.set()
     wait_for(unit.works, LONG)
+
+
+def test_it_is_set_for_the_night_and_for_the_day_again(
+    start: Callable[..., Unit], camera: StreetCamera, tmp_path: Path
+) -> None:
+    lamp = tmp_path / "leds" / "ir"
+    night = f'steady_seconds = 1\ndwell_seconds = 1\nexposure_us = 2000\noutput = [{{name = "lamp", led = "{lamp}"}}]'
+    fault = time.time()
+    unit = start(night=night)
+    unit.tells("the output lamp fails", str(lamp), since=fault)  # it is not there yet
+    lamp.mkdir(parents=True)
+    (lamp / "max_brightness").write_text("7\n")
+    wait_for(unit.works, LONG)
+    assert (lamp / "brightness").read_text() == "0"
+    for dark, brightness, exposure in ((True, "7", 2000), (False, "0", None)):
+        camera.dark = dark
+        wait_for(lambda brightness=brightness: (lamp / "brightness").read_text() == brightness, LONG)  # type: ignore[misc]
+        assert camera.adjusted[-1].exposure_us == exposure
+        unit.goes_on()
 
 
 def test_what_another_process_posts_is_entered_while_it_runs(start: Callable[..., Unit], camera: StreetCamera) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from edge import config
 from edge.vision import image
 from edge.vision.sources.base import Skip
 from edge.vision.sources.live import CameraLost, LiveSource, Picture, State
@@ -31,6 +32,7 @@ class ScriptedCamera:
     def __init__(self) -> None:
         self.script: queue.SimpleQueue[Picture | Exception | Callable[[], None] | None] = queue.SimpleQueue()
         self.opened = self.closed = 0
+        self.adjusted: list[config.Camera] = []
         self.refuse: Exception | None = None
         self._gone = threading.Event()
 
@@ -58,6 +60,9 @@ class ScriptedCamera:
                 continue
             return thing
         raise CameraLost("closed")
+
+    def adjust(self, settings: config.Camera) -> None:
+        self.adjusted.append(settings)
 
     def close(self) -> None:
         self.closed += 1

@@ -122,7 +122,7 @@ def test_a_cell_decodes_to_the_box_and_corners_it_stands_for() -> None:
     score, box, corners = maps((10, 20, 2.0))
     box[10, 20] = 0.5, -0.25, np.log(144 / 72), np.log(40 / 20)
     corners[10, 20, 1] = 0.1
-    plates = decode(score, box, corners, 0.3)
+    plates = decode([score[None], box[None], corners[None]], 0.3)
     np.testing.assert_allclose(plates.scores, [1 / (1 + np.exp(-2))], rtol=1e-5)
     np.testing.assert_allclose(plates.boxes, [[168 - 72, 82 - 20, 168 + 72, 82 + 20]], rtol=1e-5)
     np.testing.assert_allclose(plates.corners[0], [[96, 66], [240, 62], [240, 102], [96, 102]], rtol=1e-5)
@@ -130,7 +130,7 @@ def test_a_cell_decodes_to_the_box_and_corners_it_stands_for() -> None:
 
 def test_only_peaks_above_the_threshold_count_best_first() -> None:
     score, box, corners = maps((5, 5, 1.0), (5, 6, 0.5), (30, 40, 3.0), (40, 70, -2.0))
-    plates = decode(score, box, corners, 0.3)
+    plates = decode([score[None], box[None], corners[None]], 0.3)
     assert [round(float(c), 1) for c in plates.boxes.mean(1)] == [pytest.approx((324 + 244) / 2), pytest.approx(44.0)]
 
 

@@ -3,6 +3,7 @@
 rpi-image-gen itself, and Raspberry Pi's archive, are not to be had where this runs: building the image awaits both.
 """
 
+import configparser
 import os
 import re
 import shutil
@@ -255,6 +256,12 @@ def test_the_finished_root_says_what_it_is(root):
     assert (root / "usr/lib/vidik/image.toml").read_text(encoding="utf-8") == (
         'version = "2026.11.1"\nboard = "vidik-rpi5"\nchannel = "release"\nfloor = "2026.9"\n')
     assert image.load(root.parent / "vidik-rpi5.image.toml").board == "vidik-rpi5"
+    manifest = configparser.ConfigParser()
+    manifest.read(root.parent / "vidik-rpi5.bundle/manifest.raucm")
+    assert dict(manifest["update"]) == {"compatible": "vidik-rpi5", "version": "2026.11.1"}
+    conf = (root / "etc/rauc/system.conf").read_text(encoding="utf-8")
+    slots = set(re.findall(r"^\[slot\.(\w+)\.", conf, re.MULTILINE))
+    assert {name.removeprefix("image.") for name in manifest.sections() if name.startswith("image.")} == slots
 
 
 def shadow(line):

@@ -11,7 +11,7 @@ import pytest
 
 from edge import config
 from edge.errors import VidikError
-from edge.vision.image import MAX_PIXELS, Capture
+from edge.vision.image import MAX_PIXELS, Capture, Control
 from edge.vision.sources import LiveSource, MemorySource, Paced, PhotoSource, Skip, VideoSource, open_source
 from edge.vision.sources.gstreamer import GstCamera
 from edge.vision.sources.live import CameraLost
@@ -178,6 +178,53 @@ def test_a_v4l2_camera_delivers_with_the_drivers_time_stamps(monkeypatch: pytest
     assert third is not None
     with pytest.raises(CameraLost, match=r"/dev/video0 stopped .* cable"):
         camera.read()
+
+
+class Settable(FakeCapture):
+    """A capture with controls; some cameras have no gain."""
+
+    def __init__(self, times: list[float], *, gain: bool = True) -> None:
+        super().__init__(times)
+        self.values = {Control.AUTO_EXPOSURE: 3.0, Control.EXPOSURE: 157.0, Control.SATURATION: 64.0}
+        self.values |= {Control.GAIN: 10.0} if gain else {}
+        self.changes = 0
+
+    def control(self, control: Control) -> float:
+        return self.values.get(control, 0.0)
+
+    def set_control(self, control: Control, value: float) -> bool:
+        self.changes += 1
+        if control in self.values:
+            self.values[control] = value
+        return control in self.values
+
+
+def test_a_v4l2_cameras_exposure_gain_and_colour_can_be_set_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = Settable([5.0, 5.1, 5.2])
+    camera = with_camera(monkeypatch, capture)
+    assert capture.changes == 0  # it is left to itself
+    camera.adjust(config.Camera(exposure_us=2000, gain=4.0, monochrome=True))
+    assert capture.changes == 0  # that is for the thread that reads
+    camera.read()
+    assert list(capture.values.values()) == [1.0, 20.0, 0.0, 4.0]
+    camera.adjust(config.Camera())
+    camera.read()
+    assert list(capture.values.values()) == [3.0, 20.0, 64.0, 4.0]
+    changes = capture.changes
+    camera.read()
+    assert capture.changes == changes
+
+
+def test_what_a_v4l2_camera_does_not_take_is_logged_and_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    capture = Settable([5.0, 5.1], gain=False)
+    camera = with_camera(monkeypatch, capture)
+    camera.close()
+    camera.adjust(config.Camera(gain=4.0))
+    camera.open()
+    assert "does not take gain" in caplog.text
+    assert camera.read() is not None
 
 
 def test_a_v4l2_camera_that_is_closed_is_released_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,11 +58,16 @@ class Settings:
         settings = self()
         return () if settings is None else settings.privacy
 
+    def name(self) -> str:
+        """Of the source. Raises ``ConfigError``."""
+        settings = self()
+        return self._source if settings is None else settings.source
+
     def source(self) -> sources.FrameSource:
         """The camera, opened; a file is held back to real time. Raises ``VidikError``."""
         settings = self()
         lens = config.Camera() if settings is None else settings.lens
-        return sources.open_source(self._source if settings is None else settings.source, pace=True, camera=lens)
+        return sources.open_source(self.name(), pace=True, camera=lens)
 
 
 def machine(settings: config.Accelerator, accelerators: Accelerators | None, tested: int, fault: str) -> Machine:
@@ -113,7 +118,7 @@ def _serve(folder: Path, path: Path, settings: Settings) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    frames = Newest(settings.source)
+    frames = Newest(settings.source, settings.name)
     eye = Eye(frames, masking, settings.privacy, lambda: machine(accelerator, accelerators, tested, fault))
     server = Server(path, eye.look, lambda: stopping or (folder / SEALED).exists())
     _log.info("aiming")

@@ -86,12 +86,13 @@ class Eye:
 class Newest:
     """Reads a source in a thread of its own and keeps only the newest frame; a file begins anew when it ends.
 
-    ``trouble``: why there is no frame, if that is known.
+    ``name`` says which source should be open: when it says another, that one is opened. ``trouble``: why there is no
+    frame, if that is known.
     """
 
-    def __init__(self, open_source: Open) -> None:
+    def __init__(self, open_source: Open, name: Callable[[], str] = str) -> None:
         self.trouble = ""
-        self._open = open_source
+        self._open, self._name = open_source, name
         self._fresh = threading.Condition()
         self._frame: Frame | None = None
         self._source: FrameSource | None = None
@@ -116,25 +117,28 @@ class Newest:
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
+                name = self._name()
                 with self._open() as source:
                     self._source = source
-                    self._read(source)
+                    self._read(source, name)
             except VidikError as error:
                 self.trouble = str(error)[:500]
             self._ending.wait(_AGAIN if self.trouble else 0.0)
 
-    def _read(self, source: FrameSource) -> None:
-        last = 0.0
-        self.trouble = "the source has no picture in it"
+    def _read(self, source: FrameSource, name: str) -> None:
+        last = None
         for frame in source:
-            if self._ending.is_set():
-                return
+            if self._ending.is_set() or self._name() != name:
+                break
             last = frame.monotonic + self._offset
             with self._fresh:
                 self._frame = replace(frame, monotonic=last)
                 self._fresh.notify()
             self.trouble = ""
-        self._offset = last + _AGAIN  # time goes on when a file begins anew
+        if last is None:
+            self.trouble = "the source has no picture in it"
+        else:
+            self._offset = last + _AGAIN  # time goes on when a file begins anew
 
 
 def _without(known: Measures, trouble: str) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import logging
 import os
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from typing import IO
 
 import numpy as np
 
+from edge import config
 from edge.vision import image
 from edge.vision.sources import gdp
 from edge.vision.sources.gdp import Form
@@ -31,6 +33,7 @@ _TAIL = "! videoconvert ! video/x-raw,format=I420 ! gdppay ! fdsink sync=false f
 _FROM_LINK = "fdsrc fd=0 ! matroskademux ! decodebin"
 _PIPE = 1 << 20  # bytes that the pipe holds: fewer switches between the processes a picture
 _CONNECT = 2.0  # seconds
+_log = logging.getLogger(__name__)
 
 
 class GstCamera:
@@ -122,6 +125,10 @@ class GstCamera:
         lines = self._complaints.read(1 << 16).decode("utf-8", "replace").splitlines()
         told = [line.partition("ERROR: ")[2] or line for line in lines if "ERROR" in line or "erroneous" in line]
         return told[0][:300] if told else "the stream is over"
+
+    def adjust(self, _: config.Camera) -> None:
+        """Nothing: a pipeline sets its camera itself, a network camera has a switch of its own."""
+        _log.info("%s sets exposure and gain by itself", self.name)
 
     def close(self) -> None:
         process, self._process = self._process, None

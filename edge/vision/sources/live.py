@@ -17,8 +17,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from edge import config
 from edge.errors import VidikError
 from edge.vision import image
+from edge.vision.night import Readings
 from edge.vision.sources.base import Skip, Source
 from edge.vision.values import Frame, Pixels
 
@@ -28,6 +30,7 @@ _OPENING = 8.0  # seconds that a camera may take from the start of opening to it
 _FIRST_REST, _LONGEST_REST = 0.25, 8.0  # seconds between two attempts
 _LOOK = 0.2  # seconds: the longest wait without a look at what else is to be done
 _JOIN = 1.0  # seconds that a reading thread has to notice that its camera was closed
+_LAST_JOIN = 0.3  # and when nothing will be opened after it
 _DRIFT = 2.0  # seconds by which sensor's and computer's clock may part before the sensor's is set anew
 _STEP = 1e-4  # seconds: two pictures are never closer
 
@@ -40,11 +43,12 @@ class CameraLost(VidikError):
 
 class Picture(NamedTuple):
     """What a camera delivers: BGR ``pixels``; ``stamp``, seconds on the sensor's clock (None: it states none);
-    ``half``, the same at half size, where the camera's hardware made it."""
+    ``half``, the same at half size, where the camera's hardware made it; ``readings``, how it was exposed."""
 
     pixels: Pixels
     stamp: float | None = None
     half: Pixels | None = None
+    readings: Readings = Readings()
 
 
 class Camera(Protocol):
@@ -59,6 +63,10 @@ class Camera(Protocol):
 
     def read(self) -> Picture | None:
         """Waits for the next picture; None for one that is damaged. Raises ``CameraLost``."""
+
+    def adjust(self, settings: config.Camera, /) -> None:
+        """Sets exposure, gain and colour anew, from another thread at any moment, also while it is closed; shows in one
+        of the next pictures. What the camera cannot do is logged and left."""
 
     def close(self) -> None: ...
 
@@ -102,14 +110,15 @@ class _Reading:
             taken, self._newest = self._newest, None
             return taken
 
-    def end(self) -> None:
-        """Closes the camera. A thread that hangs in it is left behind; what it still delivers is ignored."""
+    def end(self, patience: float = _JOIN) -> None:
+        """Closes the camera. A thread that hangs in it for longer than ``patience`` is left behind; what it still
+        delivers is ignored."""
         self._abandoned = True
         try:
             self._camera.close()
         except Exception:  # a driver in trouble throws anything; the camera is given up in any case
             _log.warning("closing %s failed", self._camera.name)
-        self._thread.join(_JOIN)
+        self._thread.join(patience)
 
     @property
     def hangs(self) -> bool:
@@ -165,6 +174,7 @@ class LiveSource(Source):
         self._last = -1.0
         self._reading: _Reading | None = None
         self.came: float | None = None  # when the picture of the latest frame came, on ``clock``
+        self.readings = Readings()  # and how it was exposed
         self.condition = Condition(State.OPENING, "", clock(), 0)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -194,7 +204,7 @@ class LiveSource(Source):
             rest = self._first_rest
             self._turn(State.RUNNING, "")
             picture, came = taken
-            self.came = came
+            self.came, self.readings = came, picture.readings
             if picture.half is not None:
                 image.halves.put(picture.pixels, picture.half)
             yield picture.pixels, self._elapsed(picture.stamp, came)
@@ -249,6 +259,13 @@ class LiveSource(Source):
         self._last = max(elapsed, self._last + _STEP) if self._last >= 0 else elapsed
         return self._last
 
+    def adjust(self, settings: config.Camera) -> None:
+        """Has the camera set exposure, gain and colour anew."""
+        try:
+            self._camera.adjust(settings)
+        except Exception as error:  # a driver in trouble throws anything; if it is lost, that shows elsewhere
+            _log.error("%s cannot be set: %s", self._camera.name, error)
+
     def _skip(self, why: Skip) -> None:
         self.skipped[why] += 1
 
@@ -256,4 +273,4 @@ class LiveSource(Source):
         super().close()
         reading, self._reading = self._reading, None
         if reading is not None:
-            reading.end()
+            reading.end(_LAST_JOIN)

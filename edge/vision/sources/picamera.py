@@ -14,12 +14,14 @@ import numpy as np
 
 from edge import config
 from edge.vision import image
+from edge.vision.night import Readings
 from edge.vision.sources.live import CameraLost, Picture
 from edge.vision.values import Pixels
 
 _BUFFERS = 4  # one in the pipeline, one waiting, two with the sensor
 _LONGEST_WAIT = 2.0  # seconds for a picture: a closed or hung camera is noticed after that
 _MANUAL, _CONTINUOUS = 0, 2  # AfMode in libcamera's controls
+_CHOSEN, _FIXED = 0, 1  # modes of exposure and gain: by the camera, by us
 
 _log = logging.getLogger(__name__)
 
@@ -63,14 +65,12 @@ class PiCamera:
         except (RuntimeError, ValueError, KeyError) as error:
             raise CameraLost(f"{self.name} does not start: {error}.") from error
 
-    def _controls(self, offered: Any) -> dict[str, Any]:
-        """The settings as libcamera's controls: fixed frame rate, and what the configuration fixes besides."""
+    def _controls(self, offered: Any, *, again: bool = False) -> dict[str, Any]:
+        """The settings as libcamera's controls: fixed frame rate, and what the configuration fixes besides. ``again``:
+        what others have fixed is to be given back."""
         every = round(1e6 * self.interval)
         wanted: dict[str, Any] = {"FrameDurationLimits": (every, every)}
-        if self._settings.exposure_us is not None:
-            wanted |= {"ExposureTime": self._settings.exposure_us}
-        if self._settings.gain is not None:
-            wanted |= {"AnalogueGain": self._settings.gain}
+        wanted |= light_controls(self._settings, offered, again=again)
         if self._settings.focus is not None:
             wanted |= {"AfMode": _MANUAL, "LensPosition": self._settings.focus}
         elif "AfMode" in offered:
@@ -90,16 +90,24 @@ class PiCamera:
             raise CameraLost(f"{self.name} delivers nothing: {str(error) or 'no picture in time'}.") from error
         try:
             pixels = to_bgr(request.make_array("main"), self._format, self._settings.width, self._settings.height)
-            stamp = request.get_metadata().get("SensorTimestamp")
+            told = request.get_metadata()
             half = self._half(request) if self._with_half else None
         finally:
             request.release()
-        return None if pixels is None else Picture(pixels, None if stamp is None else stamp / 1e9, half)
+        stamp = told.get("SensorTimestamp")
+        readings = Readings(told.get("ExposureTime"), told.get("AnalogueGain"), told.get("Lux"))
+        return None if pixels is None else Picture(pixels, None if stamp is None else stamp / 1e9, half, readings)
 
     def _half(self, request: Any) -> Pixels | None:
         width, height = self._settings.width // 2, self._settings.height // 2
         made = request.picam2.camera_configuration()["lores"]["format"]
         return to_bgr(request.make_array("lores"), made, width, height)
+
+    def adjust(self, settings: config.Camera) -> None:
+        self._settings = settings
+        device = self._device
+        if device is not None:  # otherwise it is opened with them
+            device.set_controls(self._controls(device.camera_controls, again=True))
 
     def close(self) -> None:
         device, self._device = self._device, None
@@ -107,6 +115,28 @@ class PiCamera:
             with suppress(RuntimeError):  # one that is in trouble is given up in any case
                 device.stop()
             device.close()
+
+
+def light_controls(settings: config.Camera, offered: Any, *, again: bool) -> dict[str, Any]:
+    """Exposure, gain and colour as libcamera's controls, of which the camera has those that are ``offered``.
+
+    What is fixed leaves the other of exposure and gain to the camera. From libcamera 0.5 on each has a mode of its own;
+    before, 0 gives it back.
+    """
+    wanted: dict[str, Any] = {}
+    for value, control, mode, none in (
+        (settings.exposure_us, "ExposureTime", "ExposureTimeMode", 0),
+        (settings.gain, "AnalogueGain", "AnalogueGainMode", 0.0),
+    ):
+        if value is not None:
+            wanted |= ({mode: _FIXED} if mode in offered else {}) | {control: value}
+        elif again and control in offered:
+            wanted |= {mode: _CHOSEN} if mode in offered else {control: none}
+    if settings.monochrome:
+        wanted |= {"Saturation": 0.0}
+    elif again and "Saturation" in offered:
+        wanted |= {"Saturation": 1.0}
+    return wanted
 
 
 def to_bgr(made: Any, form: str, width: int, height: int) -> Pixels | None:

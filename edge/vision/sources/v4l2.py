@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from edge import config
-from edge.vision.image import Capture
+from edge.vision.image import Capture, Control
 from edge.vision.sources.live import CameraLost, Picture
 
 _NO_STAMP = 0.0
+_MANUAL, _AUTOMATIC = 1, 3  # of exposure: manual, aperture priority
+_EXPOSURE_UNIT = 100  # microseconds
+_log = logging.getLogger(__name__)
 
 
 class V4l2Camera:
@@ -20,6 +25,8 @@ class V4l2Camera:
         self.interval = 1 / settings.fps
         self._path, self._settings = path, settings
         self._capture: Capture | None = None
+        self._due = False  # there are settings that the camera does not have yet
+        self._colours: float | None = None  # saturation before it was taken away
 
     def open(self) -> None:
         settings = self._settings
@@ -30,17 +37,44 @@ class V4l2Camera:
                 f"cannot open the camera {self._path}: check that it is there and that no other program uses it, "
                 "and group video."
             )
+        self._due = False
+        if settings.exposure_us is not None or settings.gain is not None or settings.monochrome:
+            self._apply(capture, settings)
         self._capture = capture
         if 0 < capture.fps <= 1000:
             self.interval = 1 / capture.fps
 
     def read(self) -> Picture | None:
         capture = self._capture
+        if capture is not None and self._due:
+            self._due = False
+            self._apply(capture, self._settings)
         if capture is None or not capture.grab():
             raise CameraLost(f"the camera {self._path} stopped delivering frames: check its cable.")
         pixels = capture.retrieve()
         stamp = capture.position()
         return None if pixels is None else Picture(pixels, stamp if stamp > _NO_STAMP else None)
+
+    def adjust(self, settings: config.Camera) -> None:
+        """Takes effect in the thread that reads, before the next picture."""
+        self._settings, self._due = settings, True
+
+    def _apply(self, capture: Capture, settings: config.Camera) -> None:
+        wanted: list[tuple[Control, float]] = [
+            (Control.AUTO_EXPOSURE, _AUTOMATIC if settings.exposure_us is None else _MANUAL)
+        ]
+        if settings.exposure_us is not None:
+            wanted.append((Control.EXPOSURE, max(1, round(settings.exposure_us / _EXPOSURE_UNIT))))
+        if settings.gain is not None:
+            wanted.append((Control.GAIN, settings.gain))
+        if settings.monochrome:
+            self._colours = capture.control(Control.SATURATION) if self._colours is None else self._colours
+            wanted.append((Control.SATURATION, 0.0))
+        elif self._colours is not None:
+            wanted.append((Control.SATURATION, self._colours))
+        refused = [control.name.lower() for control, value in wanted if not capture.set_control(control, value)]
+        if refused:
+            _log.warning("%s does not take %s", self.name, ", ".join(refused))
 
     def close(self) -> None:
         capture, self._capture = self._capture, None

@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Self
 
 _INTERVAL = 0.005  # seconds of CPU time between two samples
@@ -27,8 +27,16 @@ class Sampler:
     """Collects stacks of the main thread while it is entered. Only the main thread may enter it."""
 
     def __init__(self) -> None:
-        self.stacks: Counter[Stack] = Counter()
+        self._seen: Counter[tuple[CodeType, ...]] = Counter()
         self._last = 0.0
+
+    @property
+    def stacks(self) -> Counter[Stack]:
+        """Microseconds by stack, outermost call first. Names are made here, not while the program is held up."""
+        out: Counter[Stack] = Counter()
+        for codes, spent in self._seen.items():
+            out[tuple(f"{_module(code.co_filename)}:{code.co_qualname}" for code in reversed(codes))] += spent
+        return out
 
     def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGPROF, self._sample)
@@ -49,10 +57,9 @@ class Sampler:
             return
         stack = []
         while frame is not None:
-            code = frame.f_code
-            stack.append(f"{_module(code.co_filename)}:{code.co_qualname}")
+            stack.append(frame.f_code)
             frame = frame.f_back
-        self.stacks[tuple(reversed(stack))] += round(spent * 1e6)
+        self._seen[tuple(stack)] += round(spent * 1e6)
 
 
 def _module(file: str) -> str:
