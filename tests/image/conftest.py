@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.image.host import Host
+from tests.image.ntp import TimeServer
 
 CAMERAS = ("cam-amd64", "cam-arm64", "cam-release", "cam-long")
 
@@ -29,9 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """The city, for all machines."""
     made = Host(tmp_path_factory.mktemp("host"), CAMERAS)
+    clock = TimeServer()
+    clock.start()
     made.start()
     yield made
     made.stop()
+    clock.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.image import images
+from tests.image import footage as street
+from tests.image import images, ntp
 from tests.image.host import Host
 from tests.image.images import Image
 from tests.image.machine import Machine, say
 
 # a new image has less time to prove itself than on a pole, so that a broken one is noticed while a test waits
-IMPATIENT = {
+DROPINS = {
+    **ntp.ASK_US,
     "vidik-health.service": "[Service]\nExecStart=\nExecStart=/usr/lib/vidik/bin/python -m edge.update health "
     "--config /data/camera/camera.toml --deadline 420\n"
 }
@@ -33,10 +34,10 @@ def brought(host: Host, camera: str, folder: Path, source: str) -> dict[str, byt
 
 
 def footage(clip: Path, folder: Path) -> Path:
-    """A medium with the clip on it, which stands for the street: what lies on it was never taken by the camera."""
+    """A medium with a piece of the clip on it, which stands for the street: it is no medium of the camera's."""
     inside = folder / "footage"
     inside.mkdir()
-    shutil.copyfile(clip, inside / "clip.mp4")
+    street.cut(clip, clip.with_suffix(".json"), inside / "clip.mp4")
     drive = folder / "footage.img"
     subprocess.run(["mksquashfs", inside, drive, "-quiet", "-no-progress", "-noI", "-noD"], check=True)
     return drive

@@ -39,7 +39,7 @@ def machine(host: Host, clip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     drive = journey.footage(clip, folder)
     made = Machine(
         "amd64", disk, folder / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
-        dropins=journey.IMPATIENT,
+        dropins=journey.DROPINS,
     )  # fmt: skip
     yield made
     made.close()
@@ -176,8 +176,8 @@ def test_the_slots_are_what_was_flashed_while_the_camera_runs(machine: Machine, 
             assert now == flashed, part.name
 
 
-def test_no_pixels_are_on_the_medium(machine: Machine, host: Host, clip: Path) -> None:
-    known = pixels.rows(clip)
+def test_no_pixels_are_on_the_medium(machine: Machine, host: Host) -> None:
+    known = pixels.rows(machine.folder.parent / "footage" / "clip.mp4")
     # that the search finds what is there
     control = machine.folder / "control"
     control.write_bytes(bytes(4096) + next(iter(known)) + bytes(100) + b"\xff\xd8\xff\xe0\x00\x10JFIF")

@@ -18,7 +18,10 @@ def test_from_the_first_start_to_the_first_report(host: Host, clip: Path, tmp_pa
     brought = journey.brought(host, CAMERA, tmp_path, "/run/footage/clip.mp4")
     disk = images.medium(image, tmp_path / "disk.img", brought)
     drive = journey.footage(clip, tmp_path)
-    machine = Machine("arm64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT})
+    machine = Machine(
+        "arm64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
+        dropins=journey.DROPINS,
+    )  # fmt: skip
     machine.start()
     try:
         machine.wait_up(1500)

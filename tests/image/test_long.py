@@ -25,7 +25,7 @@ def test_ten_updates_and_ten_rollbacks(host: Host, clip: Path, tmp_path: Path) -
     drive = journey.footage(clip, tmp_path)
     machine = Machine(
         "amd64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
-        dropins=journey.IMPATIENT,
+        dropins=journey.DROPINS,
     )  # fmt: skip
     machine.start()
     try:
