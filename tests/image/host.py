@@ -5,6 +5,7 @@ Machines reach it under 10.0.2.2, which QEMU's user network maps to the loopback
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from edge.listen.opener import Opened
 from provisioning import grant_keys, grants, pki
 from provisioning.office import create, registrar, table
 from provisioning.office.folder import Office, Settings
+from tests.image import images
 from tests.image.machine import MachineError, say
 from tests.offices import SECRETS, OfficeBroker, Server, free_port, passphrase_file
 from tests.rig import ROOT, Collector, environment
@@ -53,6 +55,9 @@ class Host:
         inventory.close()
         # the subscriber is on this machine and knows the broker by another name than the cameras do
         pki.issue_server(ca, [OUTSIDE, "127.0.0.1"]).save(self.office.broker, "broker")
+        # development images take what this checkout signs, and the office checks it before it offers it
+        self.office.updates.mkdir(exist_ok=True, mode=0o700)
+        shutil.copyfile(images.development_signer().ca, self.office.updates / "development.pem")
         self._recipient = x25519.X25519PrivateKey.generate()
         self.service, self.broker = Server(self.office), OfficeBroker(self.office)
         self._listener: Listener | None = None

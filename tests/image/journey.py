@@ -82,6 +82,24 @@ def install(machine: Machine, host: Host, image: Image, timeout: float = 1800) -
     machine.expect_restart(timeout)
 
 
+def times(machine: Machine) -> dict[str, tuple[float, float]]:
+    """Of each of our units since the kernel began, seconds: when it was started, and when it was ready.
+
+    Vision is ready when it has described its first frame.
+    """
+    found = {}
+    for unit in ("vidik-enrol", "vidik-uplink", "vidik-vision", "vidik-health", "vidik-setup"):
+        said = machine.run(
+            "systemctl", "show", f"{unit}.service", "-p", "InactiveExitTimestampMonotonic",
+            "-p", "ActiveEnterTimestampMonotonic", "-p", "InactiveEnterTimestampMonotonic",
+        )  # fmt: skip
+        stamps = {line.split("=")[0]: int(line.split("=")[1] or 0) / 1e6 for line in said.splitlines()}
+        begin, ready = stamps["InactiveExitTimestampMonotonic"], stamps["ActiveEnterTimestampMonotonic"]
+        if begin:
+            found[unit] = (begin, ready or stamps["InactiveEnterTimestampMonotonic"])
+    return found
+
+
 _KEPT = """
 import hashlib, pathlib
 camera = pathlib.Path('/data/camera')

@@ -57,6 +57,19 @@ def test_the_first_start_enrols_and_the_first_report_arrives(machine: Machine, h
     assert machine.status("systemctl", "is-enabled", "ssh.service")[0] != 0
 
 
+def test_times_of_a_start(machine: Machine, host: Host) -> None:
+    """Listed, not judged: an emulated processor is some twenty times slower, and shared with whatever else runs."""
+    machine.reboot()
+    machine.wait_for("vision is ready", "value = run('systemctl', 'is-active', 'vidik-vision')[1].strip() == 'active'", 900)
+    say(f"power to vision ready, as seen from outside: {time.monotonic() - machine.on_since:.0f} s at most")
+    machine.wait_for("the start is over", "value = run('systemctl', 'is-system-running')[1].strip() != 'starting'", 600)
+    say(machine.run("systemd-analyze").strip())
+    for unit, (begin, ready) in journey.times(machine).items():
+        say(f"{unit}: started at {begin:.1f} s, ready at {ready:.1f} s")
+    say(machine.run("systemd-analyze", "critical-chain", "vidik-vision.service", "--no-pager").strip())
+    assert "vidik-vision" in journey.times(machine)
+
+
 def test_the_data_partition_was_made_and_takes_all_the_medium(machine: Machine) -> None:
     size = int(machine.python("import os; s = os.statvfs('/data'); value = s.f_blocks * s.f_frsize"))
     free = images.SIZE - sum(part.size for part in images.module("settings").PARTITIONS)
