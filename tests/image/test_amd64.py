@@ -60,7 +60,8 @@ def test_the_first_start_enrols_and_the_first_report_arrives(machine: Machine, h
 def test_times_of_a_start(machine: Machine, host: Host) -> None:
     """Listed, not judged: an emulated processor is some twenty times slower, and shared with whatever else runs."""
     machine.reboot()
-    machine.wait_for("vision is ready", "value = run('systemctl', 'is-active', 'vidik-vision')[1].strip() == 'active'", 900)
+    ready = "value = run('systemctl', 'is-active', 'vidik-vision')[1].strip() == 'active'"
+    machine.wait_for("vision is ready", ready, 900)
     say(f"power to vision ready, as seen from outside: {time.monotonic() - machine.on_since:.0f} s at most")
     machine.wait_for("the start is over", "value = run('systemctl', 'is-system-running')[1].strip() != 'starting'", 600)
     say(machine.run("systemd-analyze").strip())
