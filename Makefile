@@ -16,6 +16,10 @@
 # make deb      builds the camera's Debian packages for amd64 and arm64, in build/
 # make wheels   writes the locked lists of a camera's wheels anew, after a change of what it installs (image-build/wheels)
 # make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
+# make image       builds a flashable image, a signed bundle and their lists (ARCH=amd64 or arm64, CHANNEL, VERSION)
+# make test-image  starts images in QEMU: enrolment, reports, sandbox, updates, power cuts (amd64), first report (arm64)
+# make test-image-long   ten updates and ten rollbacks on one machine
+# make test-reproducible builds an image twice and compares
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -76,6 +80,24 @@ test-fleet-enrolment: $(TEST_READY)
 
 test-fuzz: $(TEST_READY)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP
+
+ARCH ?= amd64
+
+image: $(TEST_READY)
+	@scripts/image-packages
+	$(BIN)/python image-build/generic/build.py --arch $(ARCH) --compress $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(VERSION),--version $(VERSION)) $(if $(KEYRING),--keyring $(KEYRING))
+
+test-image: $(TEST_READY)
+	@scripts/image-packages emulators
+	VIDIK_TEST_IMAGE="$(or $(TIERS),amd64 arm64)" $(BIN)/pytest tests/image --capture=sys -x -rA
+
+test-image-long: $(TEST_READY)
+	@scripts/image-packages emulators
+	VIDIK_TEST_IMAGE=long $(BIN)/pytest tests/image --capture=sys -x -rA
+
+test-reproducible: $(TEST_READY)
+	@scripts/image-packages
+	$(BIN)/python image-build/generic/compare.py --arch $(ARCH)
 
 test-faults: $(TEST_READY)
 	$(BIN)/python -m tests.faults.chaos --runs $(or $(FAULT_RUNS),500) $(if $(FAULT_SEED),--seed $(FAULT_SEED))

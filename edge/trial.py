@@ -173,7 +173,7 @@ def recipients_of(folder: Path) -> Mapping[str, seal.RecipientKey]:
     if not found:
         raise TrialError(
             "The deployment has named nobody who may open reports. At the office: vidik provision recipient KEY.pub; "
-            "then enrol this camera with a new claim."
+            "then let the camera ask again (edge.enrol refresh)."
         )
     return found
 

@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--keys", choices=("auto", "file", "tpm"), default="auto", help="where the connection's key is; default auto"
     )
     commands.add_parser("renew", help="renew certificates that are due")
+    commands.add_parser("refresh", help="ask the office anew who may open test reports")
     brought = commands.add_parser("import", help="take in what a technician brought, and seal the camera")
     brought.add_argument("media", type=Path, help="the folder in which boot partition and sticks are mounted")
     given = parser.parse_args(arguments)
@@ -65,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
             say = partial(_say, given.folder / EVENTS)
             news = _patiently(lambda: media.take_in(given.folder, given.media, client.by_claim, say), given.patience)
             print(f"News: {'; '.join(news) or 'none'}.")
+        elif given.command == "refresh":
+            names = _patiently(lambda: procedure.refresh(given.folder, client.by_certificate), given.patience)
+            print(f"Test reports go to: {', '.join(names) or 'nobody'}.")
         else:
             now = datetime.now(UTC)
             _patiently(lambda: procedure.renew(given.folder, now, client.by_certificate), given.patience)
