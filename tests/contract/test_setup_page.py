@@ -351,7 +351,7 @@ def test_a_broken_configuration_is_named_and_nothing_is_sealed(page: SetupPage) 
     (page.folder / "camera.toml").write_text("nonsense")
     assert technician.get("/draw") == 500
     assert "cannot be read" in technician.body
-    assert technician.post("/draw", proof=proof, drawing=json.dumps(DRAWING)).status == 500
+    assert technician.post("/draw", proof=proof, drawing=json.dumps(DRAWING)).status == 422
     assert (page.folder / "camera.toml").read_text() == "nonsense"
 
 
