@@ -4,6 +4,7 @@
 # make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-brokers  also tests RabbitMQ and a NATS cluster, which take minutes (packages rabbitmq-server, nats-server)
 # make test-tpm  tests keys in a TPM 2.0, a software one that it installs (swtpm, tpm2-abrmd, tpm2-openssl)
+# make test-units  boots systemd in a container and looks from inside what each process can do (as root; minutes)
 # make test-node  checks the consumer in Node.js and the AsyncAPI document (nodejs, npm)
 # make bench-fleet  simulates 1,000 cameras at a broker that restarts
 # make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
@@ -12,7 +13,13 @@
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
 # make test-raspberry-pi  builds the root of the Raspberry Pi's image as far as Debian's archive goes (as root)
+# make deb      builds the camera's Debian packages for amd64 and arm64, in build/
+# make wheels   writes the locked lists of a camera's wheels anew, after a change of what it installs (image-build/wheels)
 # make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
+# make image       builds a flashable image, a signed bundle and their lists (ARCH=amd64 or arm64, CHANNEL, VERSION)
+# make test-image  starts images in QEMU: enrolment, reports, sandbox, updates, power cuts (amd64), first report (arm64)
+# make test-image-long   ten updates and ten rollbacks on one machine
+# make test-reproducible builds an image twice and compares
 # make test-fuzz  feeds broken messages to every parser for FUZZ_SECONDS (600)
 
 PYTHON_DIR := .venv
@@ -32,6 +39,7 @@ run: $(RUN_READY)
 
 # three at a time even on two processors: what takes long waits for brokers and clocks
 test: $(TEST_READY)
+	@command -v systemd-analyze >/dev/null || scripts/test-packages systemd
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 3 --dist loadfile
@@ -42,6 +50,18 @@ SERVERS := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-goo
 test-sources: $(TEST_READY)
 	scripts/test-packages $(SERVERS)
 	$(BIN)/pytest tests/contract/test_source_contract.py $(if $(DEVICE),--device "$(DEVICE)")
+
+test-units: $(TEST_READY)
+	scripts/test-packages systemd-container mmdebstrap mosquitto
+	VIDIK_TEST_UNITS=1 $(BIN)/pytest tests/units -rP
+
+deb: $(TEST_READY)
+	$(BIN)/python image-build/deb amd64
+	$(BIN)/python image-build/deb arm64
+
+wheels: $(TEST_READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python image-build/wheels/lock
 
 test-picamera:
 	scripts/test-picamera
@@ -60,6 +80,24 @@ test-fleet-enrolment: $(TEST_READY)
 
 test-fuzz: $(TEST_READY)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/pytest tests/fuzz -rP
+
+ARCH ?= amd64
+
+image: $(TEST_READY)
+	@scripts/image-packages
+	$(BIN)/python image-build/generic/build.py --arch $(ARCH) --compress $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(VERSION),--version $(VERSION)) $(if $(KEYRING),--keyring $(KEYRING))
+
+test-image: $(TEST_READY)
+	@scripts/image-packages emulators
+	VIDIK_TEST_IMAGE="$(or $(TIERS),amd64 arm64)" $(BIN)/pytest tests/image --capture=sys -x -rA
+
+test-image-long: $(TEST_READY)
+	@scripts/image-packages emulators
+	VIDIK_TEST_IMAGE=long $(BIN)/pytest tests/image --capture=sys -x -rA
+
+test-reproducible: $(TEST_READY)
+	@scripts/image-packages
+	$(BIN)/python image-build/generic/compare.py --arch $(ARCH)
 
 test-faults: $(TEST_READY)
 	$(BIN)/python -m tests.faults.chaos --runs $(or $(FAULT_RUNS),500) $(if $(FAULT_SEED),--seed $(FAULT_SEED))

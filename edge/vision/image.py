@@ -16,7 +16,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Any
 
 import cv2
@@ -126,15 +125,6 @@ def decode(data: bytes) -> Pixels | None:
     return np.asarray(out, np.uint8)
 
 
-class Control(Enum):
-    """What can be set of a V4L2 device, in the driver's units; exposure in 100 microseconds."""
-
-    AUTO_EXPOSURE = cv2.CAP_PROP_AUTO_EXPOSURE  # 1: off, 3: on
-    EXPOSURE = cv2.CAP_PROP_EXPOSURE
-    GAIN = cv2.CAP_PROP_GAIN
-    SATURATION = cv2.CAP_PROP_SATURATION
-
-
 class Capture:
     """An open video file or V4L2 device.
 
@@ -169,13 +159,13 @@ class Capture:
         """Time stamp of the frame taken last, in seconds: of presentation (file) or of capture (device)."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
-    def control(self, control: Control) -> float:
-        """The value of ``control`` of a device, 0 or -1 where it has none."""
-        return float(self._capture.get(control.value))
+    def control(self, name: str) -> float:
+        """A device's control by OpenCV's name for it, 0 or -1 where it has none."""
+        return float(self._capture.get(getattr(cv2, f"CAP_PROP_{name}")))
 
-    def set_control(self, control: Control, value: float) -> bool:
-        """Sets ``control`` of a device; false when it does not take that."""
-        return bool(self._capture.set(control.value, value))
+    def set_control(self, name: str, value: float) -> bool:
+        """Sets a device's control; false when it does not take that."""
+        return bool(self._capture.set(getattr(cv2, f"CAP_PROP_{name}"), value))
 
     def release(self) -> None:
         self._capture.release()
@@ -184,7 +174,8 @@ class Capture:
 class Halves:
     """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once.
 
-    The half of a part with even edges is that part of the whole frame's half.
+    The half of a part with even edges is that part of the frame's half, unless the camera made that: what small objects
+    are looked for in is always averaged here.
     """
 
     def __init__(self) -> None:
@@ -192,6 +183,7 @@ class Halves:
         self._offered: tuple[weakref.ref[Pixels], Pixels] | None = None
         self._frame: Pixels | None = None
         self._half: Pixels | None = None
+        self._given = False  # whether that is the camera's
         self._own: Pixels | None = None  # reused from frame to frame
 
     def put(self, frame: Pixels, half: Pixels) -> None:
@@ -211,7 +203,7 @@ class Halves:
         with self._lock:
             offered = self._offered
             self._half = offered[1] if offered is not None and offered[0]() is frame else None
-            self._frame, self._offered = frame, None
+            self._frame, self._offered, self._given = frame, None, self._half is not None
         try:
             yield
         finally:
@@ -226,7 +218,8 @@ class Halves:
             return _halved(pixels)
         x, y = place
         height, width = pixels.shape[:2]
-        if pixels.shape != frame.shape and (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2:
+        odd = (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2
+        if pixels.shape != frame.shape and (odd or self._given):
             return _halved(pixels)
         return self._whole(frame)[y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
 

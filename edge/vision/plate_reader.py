@@ -79,6 +79,7 @@ class PlateReader:
     def __init__(self, model: runtime.Model | None = None, threads: int = 1) -> None:
         """Loads the model ``plate-reader`` unless one is given; raises ``ModelError`` as ``runtime.load`` does."""
         self._model = runtime.load("plate-reader", threads) if model is None else model
+        plate_formats.prepare()
 
     def read(self, pixels: Pixels, corners: Floats) -> Reading:
         """The plate at ``corners`` ``(4, 2)`` of BGR ``pixels`` ``(h, w, 3)``, in their coordinates.

@@ -31,8 +31,8 @@ def base_root(arch: settings.Arch) -> Path:
     part = tar.with_suffix(f".{os.getpid()}.tar")
     try:
         run(
-            "mmdebstrap", "--quiet", f"--architectures={arch.name}", "--variant=essential", "--mode=root",
-            "--format=tar", f"--include={','.join(packages)}", *options,
+            "env", "INITRD=No", "mmdebstrap", "--quiet", f"--architectures={arch.name}", "--variant=essential",
+            "--mode=root", "--format=tar", f"--include={','.join(packages)}", *options,
             settings.SUITE, part, *settings.SOURCES, epoch=settings.BASE_EPOCH,
         )  # fmt: skip
         part.rename(tar)
@@ -46,7 +46,7 @@ def _options() -> list[str]:
     kernel = (f"/usr/lib/modules/*/kernel/{path}/*" for path in settings.KERNEL_LEAVES_OUT)
     left_out = [f"--dpkgopt=path-exclude={pattern}" for pattern in (*settings.NOT_SHIPPED, *kernel)]
     kept = [f"--dpkgopt=path-include={pattern}" for pattern in settings.SHIPPED_ALL_THE_SAME]
-    # the initrd is made later, once, with what Vidik adds to it
+    # the initial file system is made later, once, with what Vidik adds to it (INITRD=No tells the kernel's package)
     no_initrd = (
         '--essential-hook=mkdir -p "$1/etc/initramfs-tools" && '
         'echo "update_initramfs=no" >"$1/etc/initramfs-tools/update-initramfs.conf"'

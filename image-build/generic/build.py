@@ -1,9 +1,10 @@
-"""``make image``: everything from Debian's packages to a file to flash. ``python3 build.py --help`` says what it takes."""
+"""``make image``: from Debian's packages to a file to flash. ``python3 build.py --help`` says what it takes."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +15,8 @@ import keys
 import settings
 import slot
 from base_root import base_root
-from root import Recipe, build, packages, unpack
+from root import Built, Recipe, build, packages, unpack
 from tools import BuildError, need, run, say
-
-_SBOM = settings.REPO / "image-build" / "sbom"
 
 
 def main() -> int:
@@ -36,7 +35,7 @@ def make(asked: argparse.Namespace) -> Path:
     arch = settings.ARCHES[asked.arch]
     epoch = asked.epoch or int(run("git", "log", "-1", "--format=%ct", cwd=settings.REPO))
     version = asked.version or datetime.fromtimestamp(epoch, UTC).strftime("%Y.%-m.%-d")
-    signer = keys.development(settings.BUILD / "keys" / "development") if asked.channel == "development" else None
+    signer = keys.signer(settings.BUILD / "keys" / "development") if asked.channel == "development" else None
     keyring = asked.keyring or (signer.ca if signer else None)
     if keyring is None:
         raise BuildError("A release image needs the release CA whose bundles it takes: KEYRING=release-ca.pem")
@@ -53,7 +52,7 @@ def make(asked: argparse.Namespace) -> Path:
     tools = _tools(base, arch)
     name = f"vidik-{arch.name}-{version}" + ("-dev" if asked.channel == "development" else "")
     built = build(recipe, base, work / "root", disk.env_sector(work))
-    made = slot.make(built, recipe, work)
+    made = slot.make(built, recipe, work, 1 if asked.fast else 15)
     image = out / f"{name}.img"
     disk.assemble(recipe, made, tools, image, work)
     results = [image]
@@ -61,7 +60,7 @@ def make(asked: argparse.Namespace) -> Path:
     if signer is not None:
         bundle.sign(recipe, inside, signer, out / f"{name}.raucb")
         results.append(out / f"{name}.raucb")
-    results += _accounts(tools, built.folder, out, name, made)
+    results += _accounts(tools, built, out, name, made)
     if asked.compress:
         say("disk: compressing")
         run("zstd", "-q", "-f", "-T0", "-10", image, "-o", f"{image}.zst")
@@ -83,16 +82,15 @@ def _tools(base: Path, arch: settings.Arch) -> Path:
     return folder
 
 
-def _accounts(tools: Path, root: Path, out: Path, name: str, made: slot.Slot) -> list[Path]:
-    """The lists of what is in the image: Debian's packages, and the SBOM if its script is there."""
+def _accounts(tools: Path, built: Built, out: Path, name: str, made: slot.Slot) -> list[Path]:
+    """The lists of what is in the image: Debian's packages, and the SBOM."""
     listed = out / f"{name}.packages"
     listed.write_text("\n".join(packages(tools)) + "\n")
     facts = out / f"{name}.roothash"
     facts.write_text(f"{made.hash}\n")
     results = [listed, facts]
-    if _SBOM.exists():
-        run(_SBOM, root, out / f"{name}.sbom.json")
-        results.append(out / f"{name}.sbom.json")
+    if built.sbom is not None:
+        results.append(Path(shutil.copyfile(built.sbom, out / f"{name}.sbom.json")))
     return results
 
 
@@ -115,6 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--key", type=Path, help="of who signs the bundle of a release image")
     parser.add_argument("--epoch", type=int, default=0, help="the image's time; default: that of the last commit")
     parser.add_argument("--out", type=Path, help="folder for the results")
+    parser.add_argument("--fast", action="store_true", help="compress less: for tests, not for flashing")
     parser.add_argument("--compress", action="store_true", help="also make an .img.zst")
     return parser.parse_args()
 

@@ -43,14 +43,14 @@ def assemble(recipe: Recipe, slot: Slot, tools: Path, image: Path, work: Path) -
 
 def env_partition(epoch: int, work: Path) -> Path:
     """A FAT file system with nothing in it but GRUB's environment block."""
-    return _fat(work / "env.fat", settings.ENV_ID, "VIDIKENV", 1 << 20, {"grubenv": grub.environment()}, epoch)
+    return _fat(work / "env.fat", (settings.ENV_ID, "VIDIKENV"), 1 << 20, {"grubenv": grub.environment()}, epoch)
 
 
 def env_sector(work: Path) -> int:
     """The sector of the environment block in its partition: the same in every image, since nothing else is there."""
     at = env_partition(settings.BASE_EPOCH, work).read_bytes().find(b"# GRUB Environment Block")
     if at < 0 or at % settings.SECTOR:
-        raise BuildError("the environment block is not where a sector begins: mkfs.vfat or mcopy behaves differently here")
+        raise BuildError("the environment block begins in the middle of a sector: mkfs.vfat or mcopy is another here")
     return at // settings.SECTOR
 
 
@@ -59,10 +59,12 @@ def _boot_partition(recipe: Recipe, tools: Path, work: Path) -> Path:
         f"EFI/BOOT/{recipe.arch.efi_file}": grub.efi(tools, recipe.arch, settings.BOOT_ID),
         "README.TXT": _README.replace("\n", "\r\n").encode(),
     }
-    return _fat(work / "boot.fat", settings.BOOT_ID, "VIDIK", 64 << 20, files, recipe.epoch)
+    return _fat(work / "boot.fat", (settings.BOOT_ID, "VIDIK-BOOT"), 64 << 20, files, recipe.epoch)
 
 
-def _fat(place: Path, volume: str, label: str, size: int, files: dict[str, bytes], epoch: int) -> Path:
+def _fat(place: Path, names: tuple[str, str], size: int, files: dict[str, bytes], epoch: int) -> Path:
+    """A FAT file system of ``size`` bytes in ``place``. ``names``: its serial number and its label."""
+    volume, label = names
     place.unlink(missing_ok=True)
     with place.open("wb") as file:
         file.truncate(size)
@@ -99,4 +101,5 @@ def _table(starts: dict[str, int]) -> str:
 
 
 def _write(image: Path, start: int, part: Path) -> None:
-    run("dd", f"if={part}", f"of={image}", "bs=1M", f"seek={start}", "oflag=seek_bytes", "conv=notrunc,sparse", "status=none")
+    where = (f"seek={start}", "oflag=seek_bytes", "conv=notrunc,sparse")
+    run("dd", f"if={part}", f"of={image}", "bs=1M", *where, "status=none")

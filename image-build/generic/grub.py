@@ -18,6 +18,7 @@ _BIOS = (*_COMMON, "biosdisk", "serial", "terminal")
 _EFI = (*_COMMON, "gzio", "efi_gop")
 
 _SECTOR = 512
+_WORK = "/tmp"  # noqa: S108 - of a root that nobody else uses
 _KERNEL_SECTOR = 0x5C  # in boot.img: where core.img begins
 _BLOCK_LIST = _SECTOR - 12  # in core.img's first sector: where its rest begins
 _BOOT_CODE = 440  # bytes of the first sector that are not partition table
@@ -45,14 +46,17 @@ def environment() -> bytes:
 
 
 def _mkimage(root: Path, form: str, modules: tuple[str, ...], boot_id: str, before: str) -> bytes:
+    early = root / "tmp/early.cfg"
+    early.write_text("normal (memdisk)/grub/grub.cfg\n")
     text = before + (settings.HERE / "grub.cfg.in").read_text().replace("@BOOT_ID@", boot_id)
     (root / "tmp/memdisk.tar").write_bytes(_tar("grub/grub.cfg", text.encode()))
     in_root(
-        root, "grub-mkimage", "-O", form, "-p", "(memdisk)/grub", "-m", "/tmp/memdisk.tar", "-o", "/tmp/grub.img", *modules,
+        root, "grub-mkimage", "-O", form, "-p", "(memdisk)/grub", "-m", f"{_WORK}/memdisk.tar",
+        "-c", f"{_WORK}/early.cfg", "-o", f"{_WORK}/grub.img", *modules,
         epoch=settings.BASE_EPOCH,
     )  # fmt: skip
     made = (root / "tmp/grub.img").read_bytes()
-    for name in ("memdisk.tar", "grub.img"):
+    for name in ("memdisk.tar", "early.cfg", "grub.img"):
         (root / "tmp" / name).unlink()
     return made
 

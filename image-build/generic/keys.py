@@ -1,4 +1,7 @@
-"""The development CA: made once for this checkout, trusted by development images only, and worth nothing elsewhere."""
+"""The development CA: made once for this checkout, trusted by development images only, and worth nothing elsewhere.
+
+Keys of releases are made and kept by ``vidik provision update-key``; this needs no more than openssl.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ from pathlib import Path
 
 from tools import run, say
 
-_CA = """basicConstraints=critical,CA:TRUE,pathlen:0
-keyUsage=critical,keyCertSign,cRLSign
-"""
 _SIGNER = """basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
 extendedKeyUsage=codeSigning,emailProtection
@@ -26,35 +26,37 @@ class Signer:
     key: Path
 
 
-def development(folder: Path) -> Signer:
-    """The development signer in ``folder``, made now if there is none."""
-    signer = Signer(folder / "ca.pem", folder / "signer.pem", folder / "signer.key")
-    if not signer.certificate.exists():
-        say("keys: making a development CA")
+def signer(folder: Path, channel: str = "development") -> Signer:
+    """The signer in ``folder``, made now with its CA if there is none. Keys are not encrypted."""
+    made = Signer(folder / "ca.pem", folder / "signer.pem", folder / "signer.key")
+    if not made.certificate.exists():
+        say(f"keys: making a {channel} CA")
         folder.mkdir(parents=True, exist_ok=True)
         before = os.umask(0o077)
         try:
-            _make(folder, signer)
+            _make(folder, made, channel)
         finally:
             os.umask(before)
-    return signer
+    return made
 
 
-def _make(folder: Path, signer: Signer) -> None:
+def _make(folder: Path, made: Signer, channel: str) -> None:
+    # edge/update/signer.py tells the CAs apart by this
+    unit = f"Vidik {channel} updates"
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
     extensions = folder / "extensions"
-    extensions.write_text(f"[ca]\n{_CA}[signer]\n{_SIGNER}")
+    extensions.write_text(f"[signer]\n{_SIGNER}")
     run(
-        "openssl", "req", "-x509", *new_key, "-days", "3650", "-subj", "/O=Vidik development/CN=Vidik development CA",
-        "-config", "/dev/null", "-keyout", folder / "ca.key", "-out", signer.ca,
+        "openssl", "req", "-x509", *new_key, "-days", "3650", "-subj", f"/O=Vidik/OU={unit}/CN={channel} CA",
+        "-config", "/dev/null", "-keyout", folder / "ca.key", "-out", made.ca,
         "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
     )  # fmt: skip
     request = folder / "signer.csr"
     run(
-        "openssl", "req", *new_key, "-subj", "/O=Vidik development/CN=Vidik development signer",
-        "-config", "/dev/null", "-keyout", signer.key, "-out", request,
+        "openssl", "req", *new_key, "-subj", f"/O=Vidik/OU=update signing/CN={channel} signer",
+        "-config", "/dev/null", "-keyout", made.key, "-out", request,
     )  # fmt: skip
     run(
-        "openssl", "x509", "-req", "-in", request, "-CA", signer.ca, "-CAkey", folder / "ca.key", "-CAcreateserial",
-        "-days", "3650", "-extfile", extensions, "-extensions", "signer", "-out", signer.certificate,
+        "openssl", "x509", "-req", "-in", request, "-CA", made.ca, "-CAkey", folder / "ca.key", "-CAcreateserial",
+        "-days", "3650", "-extfile", extensions, "-extensions", "signer", "-out", made.certificate,
     )  # fmt: skip

@@ -15,9 +15,9 @@ from tools import BuildError, digest, run, say
 
 _FILES = settings.HERE / "files"
 _PROGRAM = settings.REPO / "image-build" / "install-root"
+_SBOM = settings.REPO / "image-build" / "sbom"
 
-_ENABLED = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service", "vidik-data.service",
-            "fstrim.timer")  # fmt: skip
+_ENABLED = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service", "fstrim.timer")
 # no logins, nothing that writes, nothing that waits for a person; rauc-mark-good would call any start a good one
 _MASKED = (
     "getty.target", "getty@.service", "serial-getty@.service", "console-getty.service", "container-getty@.service",
@@ -28,7 +28,8 @@ _MASKED = (
     "systemd-boot-update.service", "systemd-update-done.service", "systemd-hwdb-update.service", "ldconfig.service",
     "systemd-journal-catalog-update.service", "systemd-sysext.socket", "ctrl-alt-del.target", "nscd.service",
     "systemd-journald-audit.socket", "dbus-org.freedesktop.login1.service", "systemd-logind.service",
-    "systemd-homed.service", "systemd-userdbd.socket", "systemd-sysusers.service", "sleep.target", "suspend.target", "hibernate.target",
+    "systemd-homed.service", "systemd-userdbd.socket", "systemd-sysusers.service", "sleep.target",
+    "suspend.target", "hibernate.target",
 )  # fmt: skip
 # what only building needs, and what would be written to
 _REMOVED = (
@@ -54,11 +55,12 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A finished root, and what was taken out of it: kernel and initial file system. ``tools``: a root with GRUB."""
+    """A finished root, and what was taken out of it: kernel, initial file system, bill of materials."""
 
     folder: Path
     kernel: Path
     initrd: Path
+    sbom: Path | None
 
 
 def unpack(base: Path, folder: Path) -> None:
@@ -77,13 +79,13 @@ def build(recipe: Recipe, base: Path, folder: Path, env_sector: int) -> Built:
     kernel = folder.parent / "vmlinuz"
     shutil.copyfile(next((folder / "boot").glob("vmlinuz-*")), kernel)
     say("root: installing Vidik")
-    if _PROGRAM.exists():
-        print(run(_PROGRAM, folder, recipe.arch.name, epoch=recipe.epoch), end="")
+    print(run(_PROGRAM, recipe.arch.name, folder, "--system", epoch=recipe.epoch), end="")
     _describe(folder, recipe)
     _units(folder)
+    sbom = _sbom(folder, recipe)
     _strip(folder)
     _check(folder)
-    return Built(folder, kernel, initrd)
+    return Built(folder, kernel, initrd, sbom)
 
 
 def remove(folder: Path) -> None:
@@ -91,7 +93,8 @@ def remove(folder: Path) -> None:
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     if inside := [place for place in mounted if place.startswith(f"{folder}/")]:
         raise BuildError(f"{inside[0]} is mounted: umount it first")
-    shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _overlay(folder: Path, recipe: Recipe, env_sector: int) -> None:
@@ -106,8 +109,7 @@ def _overlay(folder: Path, recipe: Recipe, env_sector: int) -> None:
     resolv = folder / "etc/resolv.conf"
     resolv.unlink(missing_ok=True)
     resolv.symlink_to("../run/systemd/resolve/resolv.conf")
-    for place in ("data", "boot/vidik"):
-        (folder / place).mkdir(parents=True, exist_ok=True)
+    (folder / "data").mkdir(exist_ok=True)
 
 
 def _fill(template: Path, place: Path, **values: str) -> None:
@@ -125,9 +127,9 @@ def _initrd(base: Path, folder: Path, arch: settings.Arch) -> Path:
     if not kept.exists():
         say("initial file system: making")
         release = next((folder / "usr/lib/modules").iterdir()).name
-        in_root(folder, "mkinitramfs", "-o", "/tmp/initrd", release, epoch=settings.BASE_EPOCH)
+        in_root(folder, "mkinitramfs", "-o", "/boot/initrd", release, epoch=settings.BASE_EPOCH)
         part = kept.with_suffix(".part")
-        shutil.copyfile(folder / "tmp/initrd", part)
+        shutil.copyfile(folder / "boot/initrd", part)
         part.rename(kept)
     return kept
 
@@ -145,6 +147,15 @@ def _describe(folder: Path, recipe: Recipe) -> None:
     os.utime(epoch, (recipe.epoch, recipe.epoch))
 
 
+def _sbom(folder: Path, recipe: Recipe) -> Path | None:
+    """The bill of materials, while Debian's records are still there; GRUB, which only the medium has, is in it."""
+    if not _SBOM.exists():
+        return None
+    place = folder.parent / "sbom.json"
+    run(_SBOM, folder, recipe.arch.name, place, epoch=recipe.epoch)
+    return place
+
+
 def _units(folder: Path) -> None:
     run("systemd-sysusers", f"--root={folder}", epoch=settings.BASE_EPOCH)
     run("systemctl", f"--root={folder}", "--quiet", "enable", *_ENABLED)
@@ -159,10 +170,12 @@ def _strip(folder: Path) -> None:
     keep = (folder / "usr/bin/grub-editenv").read_bytes()
     for pattern in _REMOVED:
         for path in folder.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     (folder / "usr/bin/grub-editenv").write_bytes(keep)
     (folder / "usr/bin/grub-editenv").chmod(0o755)
-    (folder / "boot/vidik").mkdir(parents=True, exist_ok=True)
     (folder / "etc/machine-id").write_bytes(b"")
 
 
@@ -181,11 +194,8 @@ def _check(folder: Path) -> None:
             raise BuildError(f"/{name} is in the image")
     for path in folder.rglob("*"):
         mode = path.lstat().st_mode
-        if stat.S_ISREG(mode) and mode & stat.S_ISUID and path.name not in _MAY_BE_SETUID:
+        if stat.S_ISREG(mode) and mode & stat.S_ISUID:  # nobody is there to become root
             path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
-
-
-_MAY_BE_SETUID: frozenset[str] = frozenset()
 
 
 def packages(folder: Path) -> list[str]:

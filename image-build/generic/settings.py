@@ -22,13 +22,14 @@ PACKAGES = (
     "passwd", "login", "util-linux", "systemd", "systemd-sysv", "udev", "dbus", "kmod",
     "systemd-resolved", "systemd-timesyncd", "systemd-repart", "libnss-resolve",
     "initramfs-tools", "busybox", "zstd", "cryptsetup-bin", "e2fsprogs",
-    "rauc", "rauc-service", "grub-common", "python3", "python3-venv",
+    "rauc", "rauc-service", "grub-common", "python3", "python3-systemd",
 )  # fmt: skip
 
 # of a Debian kernel what no camera has: smaller, and less to attack
 KERNEL_LEAVES_OUT = (
-    "sound", "drivers/gpu", "drivers/infiniband", "drivers/isdn", "drivers/bluetooth", "drivers/net/wireless",
-    "drivers/net/wwan", "drivers/net/can", "drivers/net/hamradio", "drivers/scsi", "drivers/message", "drivers/iio",
+    "sound", "arch/x86/kvm", "drivers/gpu", "drivers/infiniband", "drivers/isdn", "drivers/bluetooth",
+    "drivers/net/wireless",
+    "drivers/net/wwan", "drivers/net/can", "drivers/net/hamradio", "drivers/scsi/*", "drivers/message", "drivers/iio",
     "drivers/media/dvb-frontends", "drivers/media/tuners", "drivers/media/pci", "drivers/media/rc",
     "drivers/media/radio", "drivers/target", "drivers/staging", "drivers/comedi", "drivers/parport", "drivers/pcmcia",
     "drivers/firewire", "drivers/thunderbolt", "drivers/accel", "drivers/crypto", "drivers/xen", "drivers/vhost",
@@ -43,7 +44,7 @@ KERNEL_LEAVES_OUT = (
     "net/nfc", "net/openvswitch", "net/rxrpc", "net/l2tp", "net/mpls", "net/ieee802154", "net/mac802154", "net/6lowpan",
 )  # fmt: skip
 
-NOT_SHIPPED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
+NOT_SHIPPED = tuple(f"/usr/share/{name}/*" for name in ("man", "doc", "locale", "info", "lintian"))
 SHIPPED_ALL_THE_SAME = ("/usr/share/doc/*/copyright",)
 
 ROOT_LIMIT = 700_000_000  # bytes of a root, unpacked
@@ -66,7 +67,9 @@ class Arch:
 
 
 ARCHES = {
-    "amd64": Arch("amd64", "linux-image-amd64", ("grub-pc-bin", "grub-efi-amd64-bin"), "x86_64-efi", "BOOTX64.EFI", "ttyS0"),
+    "amd64": Arch(
+        "amd64", "linux-image-amd64", ("grub-pc-bin", "grub-efi-amd64-bin"), "x86_64-efi", "BOOTX64.EFI", "ttyS0"
+    ),
     "arm64": Arch("arm64", "linux-image-arm64", ("grub-efi-arm64-bin",), "arm64-efi", "BOOTAA64.EFI", "ttyAMA0"),
 }  # fmt: skip
 

@@ -32,12 +32,12 @@ class Slot:
     hash: str
 
 
-def make(built: Built, recipe: Recipe, folder: Path) -> Slot:
-    """The images of ``built``, in ``folder``."""
+def make(built: Built, recipe: Recipe, folder: Path, level: int = 15) -> Slot:
+    """The images of ``built``, in ``folder``, compressed at ``level`` of zstd."""
     root = folder / "rootfs.img"
     root.unlink(missing_ok=True)
     say("slot: squashfs of the root")
-    _squash(built.folder, root, recipe.epoch, "-comp", "zstd", "-Xcompression-level", "15", "-b", "128K")
+    _squash(built.folder, root, recipe.epoch, "-comp", "zstd", "-Xcompression-level", str(level), "-b", "128K")
     tree = root.stat().st_size
     # the salt need not be secret or random, only fixed: the same root makes the same tree
     salt = digest(recipe.arch.board, recipe.version)
@@ -80,7 +80,7 @@ def _squash(source: Path, image: Path, epoch: int, *options: str) -> None:
 def _fits(image: Path, limit: int) -> None:
     size = image.stat().st_size
     if size > limit:
-        raise BuildError(f"{image.name} is {size >> 20} MiB and its partition {limit >> 20} MiB: raise it in settings.py")
+        raise BuildError(f"{image.name} is {size >> 20} MiB, its partition {limit >> 20} MiB: settings.py says so")
     say(f"slot: {image.name} {size / 1e6:.0f} MB")
 
 

@@ -42,8 +42,9 @@ def run(*command: str | Path, epoch: int | None = None, cwd: Path | None = None,
     if epoch is not None:
         environment["SOURCE_DATE_EPOCH"] = str(epoch)
     done = subprocess.run(
-        [str(part) for part in command], env=environment, cwd=cwd, text=True, input=feed, capture_output=True, check=False
-    )
+        [str(part) for part in command], env=environment, cwd=cwd, text=True, input=feed, capture_output=True,
+        check=False,
+    )  # fmt: skip
     if done.returncode:
         end = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
         raise BuildError(f"{command[0]} failed with {done.returncode}:\n{end}")
@@ -55,7 +56,8 @@ def digest(*parts: str | bytes | Path) -> str:
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path) and part.is_dir():
-            for file in sorted(entry for entry in part.rglob("*") if entry.is_file() and "__pycache__" not in entry.parts):
+            files = (entry for entry in part.rglob("*") if entry.is_file() and "__pycache__" not in entry.parts)
+            for file in sorted(files):
                 mode = "x" if os.access(file, os.X_OK) else "-"
                 total.update(f"{file.relative_to(part)} {mode}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
         else:

@@ -22,7 +22,7 @@ def typed(text):
     return [line.partition("  #")[0].strip() for line in lines + inline]
 
 
-AWAITED = {"image", "test-image", "deb"}  # targets that are being built
+AWAITED = {"image", "test-image", "deb", "wheels"}  # targets that are being built
 COMMANDS = [(path, line) for path in DOCUMENTS for line in typed(path.read_text(encoding="utf-8"))]
 
 
@@ -51,6 +51,11 @@ def test_commands_exist_and_know_the_options(line):
         command = command.commands[name]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("line", those("image-build/"))
+def test_scripts_exist(line):
+    assert (ROOT / line.split()[0]).exists()
 
 
 @pytest.mark.parametrize("line", those("python -m "))

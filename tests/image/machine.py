@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ ExecStart=/usr/bin/python3 -B %d/vidik.test.agent
 Restart=always
 RestartSec=1
 """
-_DROP_IN = "[Unit]\nWants=vidik-test.service\n"
 
 
 class MachineError(AssertionError):
@@ -42,11 +42,12 @@ class Machine:
     """One virtual camera unit with the medium ``disk``; states: off, and running."""
 
     def __init__(
-        self, arch: str, disk: Path, folder: Path, *, agent: bool = True, uefi: bool = False, drives: tuple[Path, ...] = (),
-        memory: int = 1536,
+        self, arch: str, disk: Path, folder: Path, *, agent: bool = True, uefi: bool = False,
+        drives: tuple[Path, ...] = (), memory: int = 1536, units: Mapping[str, str] | None = None,
+        dropins: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.arch, self.disk, self.folder, self.agent, self.uefi = arch, disk, folder, agent, uefi or arch == "arm64"
-        self.drives, self.memory = drives, memory
+        self.drives, self.memory, self.units, self.dropins = drives, memory, dict(units or {}), dict(dropins or {})
         self.console = folder / "console.log"
         self._socket = folder / "agent.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -172,6 +173,19 @@ class Machine:
                 raise MachineError(f"the console never showed {text!r}\n{self.tail()}")
             time.sleep(0.5)
 
+    def wait_console_times(self, text: str, times: int, timeout: float) -> None:
+        """Waits until the console showed ``text`` so often, since the last start."""
+        deadline = time.monotonic() + timeout
+        while self.console.read_text(errors="replace")[self._mark :].count(text) < times:
+            self._check_runs()
+            if time.monotonic() > deadline:
+                raise MachineError(f"the console did not show {text!r} {times} times\n{self.tail()}")
+            time.sleep(0.5)
+
+    def answers(self) -> bool:
+        """Whether the agent is there."""
+        return self._try_hello()
+
     def tail(self, lines: int = 60) -> str:
         """The end of the console."""
         return "\n".join(self.console.read_text(errors="replace").replace("\r", "").splitlines()[-lines:])
@@ -237,7 +251,8 @@ class Machine:
     def _check_runs(self) -> None:
         if self._process is None or self._process.poll() is not None:
             self._process = None
-            raise MachineError(f"the virtual machine ended\n{self.tail()}\n{(self.folder / 'qemu.log').read_text()[-2000:]}")
+            said = (self.folder / "qemu.log").read_text()[-2000:]
+            raise MachineError(f"the virtual machine ended\n{self.tail()}\n{said}")
 
     def _command(self) -> list[str]:
         common = [
@@ -270,13 +285,17 @@ class Machine:
         kept = self.folder / "firmware.vars"
         if not kept.exists():
             shutil.copyfile(variables, kept)
-        return ["-drive", f"if=pflash,format=raw,readonly=on,file={code}", "-drive", f"if=pflash,format=raw,file={kept}"]
+        flash = "if=pflash,format=raw"
+        return ["-drive", f"{flash},readonly=on,file={code}", "-drive", f"{flash},file={kept}"]
 
     def _credentials(self) -> list[str]:
+        wanted = " ".join(["probe.service", *self.units])
         texts = {
-            "systemd.extra-unit.vidik-test.service": _UNIT.encode(),
-            "systemd.unit-dropin.sysinit.target": _DROP_IN.encode(),
+            "systemd.extra-unit.probe.service": _UNIT.encode(),
+            "systemd.unit-dropin.sysinit.target": f"[Unit]\nWants={wanted}\n".encode(),
             "vidik.test.agent": AGENT.read_bytes(),
+            **{f"systemd.extra-unit.{name}": text.encode() for name, text in self.units.items()},
+            **{f"systemd.unit-dropin.{name}": text.encode() for name, text in self.dropins.items()},
         }
         options = []
         for name, content in texts.items():

@@ -6,6 +6,7 @@ import ast
 import socket
 import threading
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,15 @@ def eye(masking: Mask | None, pictures: list[np.ndarray], **given: object) -> Ey
 # masking comes first ---------------------------------------------------------------------------------------
 
 
-def calls(path: Path, name: str) -> bool:
+@cache
+def calls(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return any(name in (getattr(func, "id", ""), getattr(func, "attr", "")) for func in called)
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {getattr(func, "id", getattr(func, "attr", "")) for func in called}
 
 
 def users(name: str) -> set[str]:
-    return {str(path.relative_to(EDGE)) for path in EDGE.rglob("*.py") if calls(path, name)}
+    return {str(path.relative_to(EDGE)) for path in EDGE.rglob("*.py") if name in calls(path)}
 
 
 def test_only_masking_makes_masked_pictures_and_only_those_are_encoded() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 
 from edge.clock import EARLIEST, SAVE_EVERY, SLACK, SystemClock, Timekeeper, record, synchronised, trustworthy
@@ -104,3 +106,15 @@ def test_the_real_clock_works():
     clock = SystemClock()
     assert clock.monotonic() <= clock.monotonic()
     assert trustworthy(clock.wall())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_in_a_sandbox_without_the_clock_timesyncd_says_whether_it_is_synchronised(tmp_path, monkeypatch, there):
+    class Forbidden:
+        def adjtimex(self, _buffer):
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: Forbidden())
+    if there:
+        (tmp_path / "synchronized").touch()
+    assert synchronised(tmp_path / "synchronized") is there

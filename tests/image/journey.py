@@ -1,0 +1,127 @@
+"""What journeys of a machine share: how it is set up, and what is asked of the camera inside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.image import footage as street
+from tests.image import images, ntp
+from tests.image.host import Host
+from tests.image.images import Image
+from tests.image.machine import Machine, say
+
+# a new image has less time to prove itself than on a pole, so that a broken one is noticed while a test waits
+DROPINS = {
+    **ntp.ASK_US,
+    "vidik-health.service": "[Service]\nExecStart=\nExecStart=/usr/lib/vidik/bin/python -m edge.update health "
+    "--config /data/camera/camera.toml --deadline 420\n"
+}
+PYTHON = "/usr/lib/vidik/bin/python"
+CONFIG = "/data/camera/camera.toml"
+
+
+def brought(host: Host, camera: str, folder: Path, source: str) -> dict[str, bytes]:
+    """What a technician puts on the boot partition: claim, configuration, grant."""
+    grant = host.grant(folder / "grants")
+    return {
+        "vidik-claim.txt": host.claim(camera).encode(),
+        "vidik-camera.toml": f'[vision]\nsource = "{source}"\n'.encode(),
+        "test.grant": grant.read_bytes(),
+    }
+
+
+def footage(clip: Path, folder: Path) -> Path:
+    """A medium with a piece of the clip on it, which stands for the street: it is no medium of the camera's."""
+    inside = folder / "footage"
+    inside.mkdir()
+    street.cut(clip, clip.with_suffix(".json"), inside / "clip.mp4")
+    drive = folder / "footage.img"
+    subprocess.run(["mksquashfs", inside, drive, "-quiet", "-no-progress", "-noI", "-noD"], check=True)
+    return drive
+
+
+def update_state(machine: Machine) -> dict[str, Any]:
+    """What updates state of themselves, and what the slots are."""
+    try:
+        stated: dict[str, Any] = json.loads(machine.read("/run/vidik/notices/update.json"))
+    except AssertionError:
+        return {}
+    return stated
+
+
+def version(machine: Machine) -> str:
+    """The version that runs."""
+    text = machine.read("/usr/lib/vidik/image.toml")
+    return next(line.split('"')[1] for line in text.splitlines() if line.startswith("version"))
+
+
+def slot(machine: Machine) -> str:
+    """The slot that runs: A or B."""
+    return next(word[-1] for word in machine.read("/proc/cmdline").split() if word.startswith("rauc.slot="))
+
+
+def wait_confirmed(machine: Machine, timeout: float = 1500) -> None:
+    """Waits until the running slot counts as good with the boot loader."""
+    name = slot(machine)
+    machine.wait_for(
+        f"slot {name} is marked good",
+        f"value = '{name}_TRY=0' in run('/usr/bin/grub-editenv', '/dev/disk/by-partlabel/vidik-env', 'list')[1]",
+        timeout,
+    )
+    say(f"slot {name} is good")
+
+
+def install(machine: Machine, host: Host, image: Image, timeout: float = 1800) -> None:
+    """Has the camera fetch ``image`` from the office and restart into it."""
+    host.offer(image.bundle, image.version)
+    say(f"update to {image.version}")
+    machine.run("systemctl", "start", "--no-block", "vidik-update.service")
+    machine.expect_restart(timeout)
+
+
+def times(machine: Machine) -> dict[str, tuple[float, float]]:
+    """Of each of our units since the kernel began, seconds: when it was started, and when it was ready.
+
+    Vision is ready when it has described its first frame.
+    """
+    found = {}
+    for unit in ("vidik-enrol", "vidik-uplink", "vidik-vision", "vidik-health", "vidik-setup"):
+        said = machine.run(
+            "systemctl", "show", f"{unit}.service", "-p", "InactiveExitTimestampMonotonic",
+            "-p", "ActiveEnterTimestampMonotonic", "-p", "InactiveEnterTimestampMonotonic",
+        )  # fmt: skip
+        stamps = {line.split("=")[0]: int(line.split("=")[1] or 0) / 1e6 for line in said.splitlines()}
+        begin, ready = stamps["InactiveExitTimestampMonotonic"], stamps["ActiveEnterTimestampMonotonic"]
+        if begin:
+            found[unit] = (begin, ready or stamps["InactiveEnterTimestampMonotonic"])
+    return found
+
+
+_KEPT = """
+import hashlib, pathlib
+camera = pathlib.Path('/data/camera')
+value = {}
+for place in ('identity', 'grants'):
+    for path in sorted((camera / place).rglob('*')):
+        if path.is_file():
+            value[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+value['sealed'] = (camera / 'sealed').exists()
+value['audit'] = [line.hex()[:160] for line in b''.join(
+    path.read_bytes() for path in sorted((camera / 'state').rglob('*audit*')) if path.is_file()).split(b'\\n')[:20]]
+value['spool'] = (camera / 'spool' / 'spool.sqlite').exists()
+"""
+
+
+def kept(machine: Machine) -> dict[str, Any]:
+    """What no update and no rollback may change: identity, grants, seal, the beginning of the audit log, the spool."""
+    found: dict[str, Any] = machine.python(_KEPT)
+    assert found["sealed"], found
+    return found
+
+
+def build_both(arch: str) -> tuple[Image, Image]:
+    """Two versions that work."""
+    return images.built(arch, "2026.11.27"), images.built(arch, "2026.11.28")

@@ -1,0 +1,54 @@
+"""Identity, grants, seal, spool and the audit log's beginning survive ten updates and ten rollbacks."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.image import images, journey
+from tests.image.host import Host
+from tests.image.machine import Machine, say
+from tests.image.test_amd64 import CLIP_MOUNT
+
+CAMERA = "cam-long"
+ROUNDS = int(os.environ.get("VIDIK_IMAGE_ROUNDS", "10"))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(10 * 3600)
+def test_ten_updates_and_ten_rollbacks(host: Host, clip: Path, tmp_path: Path) -> None:
+    first, bad = images.built("amd64", "2026.11.27"), None
+    disk = images.medium(first, tmp_path / "disk.img", journey.brought(host, CAMERA, tmp_path, "/run/footage/clip.mp4"))
+    drive = journey.footage(clip, tmp_path)
+    machine = Machine(
+        "amd64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
+        dropins=journey.DROPINS,
+    )  # fmt: skip
+    machine.start()
+    try:
+        machine.wait_up(900)
+        host.wait_report(CAMERA, timeout=1800)
+        journey.wait_confirmed(machine)
+        before = journey.kept(machine)
+        for number in range(1, ROUNDS + 1):
+            began = time.monotonic()
+            good = images.built("amd64", f"2026.12.{2 * number}")
+            journey.install(machine, host, good)
+            assert journey.version(machine) == good.version
+            journey.wait_confirmed(machine)
+            bad = images.broken("amd64", f"2026.12.{2 * number + 1}", good)
+            host.offer(bad.bundle, bad.version)
+            machine.run("systemctl", "start", "--no-block", "vidik-update.service")
+            machine.expect_restart(1800)
+            assert journey.version(machine) == bad.version
+            machine.expect_restart(2400)
+            assert journey.version(machine) == good.version
+            journey.wait_confirmed(machine)
+            assert journey.kept(machine) == before
+            host.wait_report(CAMERA, len(host.reports(CAMERA)))
+            say(f"round {number}: {time.monotonic() - began:.0f} s")
+    finally:
+        machine.close()
