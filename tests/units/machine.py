@@ -84,7 +84,7 @@ class Machine:
         self._log = (BUILD / "console.log").open("wb")
         command = [
             "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", f"--directory={root}",
-            "--machine=vidik-test", "--console=pipe",
+            f"--machine=vidik-{os.getpid()}", "--console=pipe",
             # for the empty network namespaces of services; --private-network would give it too, and no network
             "--capability=CAP_NET_ADMIN",
             # the container's own filter takes away what it has no capability for, even asking how the clock is

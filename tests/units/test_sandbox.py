@@ -192,11 +192,12 @@ def test_each_reads_what_concerns_it(seen: dict[str, dict[str, Any]]) -> None:
 
     public = {"camera.toml", "identity/current/signing.pem", "run/notices/health.json"}
     assert readable("vision") == public | {"state/boot", "grants", "events", "run/inbox"}
-    assert readable("uplink") == public | {"spool/spool.sqlite"}
+    assert readable("uplink") == public | {"spool/spool.sqlite", "run/confirm"}
     assert readable("link") == public
     keys = {"identity/current/signing.key", "identity/current/connection.key"}
-    assert readable("enrol") == readable("setup") == public | keys | {"grants", "events", "run/inbox"}
+    assert readable("enrol") == public | keys | {"grants"}
     assert readable("renew") == public | keys
+    assert readable("setup") == public | keys | {"grants", "events", "run/inbox", "run/confirm"}
     for name in ("update", "update-stick", "health"):
         assert readable(name) == public | {"events", "update"}
     assert readable("aim") == public - {"identity/current/signing.pem"}
