@@ -10,6 +10,7 @@
 # make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
 # make test-picamera  runs it on the real picamera2 over libcamera's virtual camera (as root; makes a Debian 13 in build/)
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
+# make test-browser  sets a camera up in a real browser, from box to report; PICTURES=docs/setup makes the guide's pictures
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
 # make test-raspberry-pi  builds the root of the Raspberry Pi's image as far as Debian's archive goes (as root)
@@ -71,6 +72,11 @@ test-raspberry-pi:
 
 test-tflite:
 	scripts/test-tflite
+
+# the pictures' typeface is Debian's DejaVu
+test-browser: $(TEST_READY)
+	scripts/test-packages chromium chromium-driver mosquitto fonts-dejavu-core
+	$(if $(PICTURES),PICTURES="$(abspath $(PICTURES))") $(BIN)/pytest tests/browser tests/contract/test_setup_page.py -rP
 
 test-soak: $(TEST_READY)
 	$(BIN)/python -m models.lab.bench.soak --minutes $(or $(SOAK_MINUTES),30)
@@ -140,7 +146,7 @@ $(RUN_READY): $(INPUTS)
 	@touch $@
 
 # Debian's packages that the tests of make test work with
-TEST_PACKAGES := rauc squashfs-tools dbus-daemon mosquitto postgresql
+TEST_PACKAGES := chromium chromium-driver rauc squashfs-tools dbus-daemon mosquitto postgresql
 
 $(TEST_READY): $(INPUTS) scripts/test-packages
 	@scripts/test-packages $(TEST_PACKAGES)

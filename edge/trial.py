@@ -124,7 +124,7 @@ class Trial:
             raise TrialError('Confirmations have no way in: set incoming = "run/incoming" in [vision] and [uplink].')
         recipients = recipients_of(self._folder)
         sealer = seal.Sealer(_signing_key(settings.signing_key))
-        self._answers = settings.incoming / config.CONFIRMATIONS
+        self._answers = settings.incoming.with_name(config.CONFIRMATIONS)
         self._sender = Sender(settings.inbox)
         for name, key in recipients.items():
             asked = trial_form.new(settings.camera, time.time())

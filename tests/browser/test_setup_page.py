@@ -1,4 +1,4 @@
-"""From nothing to a report, as a technician does it: an office, one camera, its claim, and a phone's browser on the page.
+"""From nothing to a report, as a technician does it: an office, one camera, its claim, and a phone's browser.
 
 Everything is real: processes, TLS, Mosquitto, Chromium, the models, the seal. What is not: the camera looks at a drawn
 film, and where nobody disciplines the kernel's clock, as in a container, the clock counts as synchronised.
@@ -77,7 +77,7 @@ def key_digest(site: Site) -> str:
 
 
 class Album:
-    """The guide's pictures in one language; made only when asked for. Photographing takes no time of the technician's."""
+    """The guide's pictures in one language. What photographing takes is no time of the technician's."""
 
     def __init__(self, thumb: Finger, language: str, folder: Path) -> None:
         self._thumb, self._language = thumb, language
@@ -141,9 +141,9 @@ def set_up(site: Site, thumb: Finger, album: Album) -> tuple[Album, float]:
 
     thumb.wait("#canvas")
     album.rest(1.5)
-    thumb.stroke("#canvas", (0.12, 0.5), (0.62, 0.93))  # 5: a zone on the road
+    thumb.stroke("#canvas", (0.1, 0.45), (0.6, 0.94))  # 5: a zone on the road
     thumb.tap("#tool-line")  # 6
-    thumb.stroke("#canvas", (0.38, 0.72), (0.97, 0.62))  # 7: a line across the oncoming lane
+    thumb.stroke("#canvas", (0.66, 0.78), (0.97, 0.66))  # 7: a line across the oncoming lane
     thumb.tap("#tool-privacy")  # 8
     thumb.stroke("#canvas", (0.03, 0.04), (0.3, 0.4))  # 9: the windows of the house
     album.rest(1.5)
@@ -160,7 +160,7 @@ def set_up(site: Site, thumb: Finger, album: Album) -> tuple[Album, float]:
 
 
 def report_arrives(site: Site, clip: Path) -> None:
-    """A grant for what crosses the line or enters the zone is installed; vision and uplink run; a subscriber opens it."""
+    """A grant for what trips the rules that were drawn is installed; vision and uplink run; a subscriber opens it."""
     settings = config.load(site.camera / "camera.toml", config.Vision)
     assert set(settings.behaviour.zones) == {"zone-1"}
     assert set(settings.behaviour.lines) == {"line-1"}

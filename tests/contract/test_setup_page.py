@@ -215,7 +215,8 @@ def test_bodies_and_heads_without_end_are_cut_off(page: SetupPage) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"=", b"&" * 1000, b"proof", b"\xff\xfe", b"proof=%ff", b"a=1&" * 40, b'{"proof": 1}', b"proof=%C4%87"]
+    "body",
+    [b"", b"=", b"&" * 1000, b"proof", b"\xff\xfe", b"proof=%ff", b"a=1&" * 40, b'{"proof": 1}', b"proof=%C4%87"],
 )
 def test_hostile_forms_are_refused(page: SetupPage, body: bytes) -> None:
     technician = page.inside()

@@ -177,9 +177,10 @@ for name in ('tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'raw', 'raw6'):
 def test_nobody_can_log_in(machine: Machine) -> None:
     shadow = [line.split(":")[1] for line in machine.read("/etc/shadow").splitlines()]
     assert all(password.startswith(("!", "*")) for password in shadow)
-    processes = machine.run("ps", "-eo", "comm", check=False)
-    assert "getty" not in processes
-    assert "sshd" not in processes
+    source = "import glob; value = [open(name).read().strip() for name in glob.glob('/proc/[0-9]*/comm')]"
+    processes = machine.python(source)
+    assert "systemd" in processes
+    assert not [name for name in processes if "getty" in name or "login" in name or "ssh" in name]
 
 
 def test_the_slots_are_what_was_flashed_while_the_camera_runs(machine: Machine, host: Host) -> None:
@@ -205,12 +206,15 @@ def test_no_pixels_are_on_the_medium(machine: Machine, host: Host) -> None:
 
 
 def test_an_update_is_installed_proves_itself_and_stays(machine: Machine, host: Host) -> None:
-    before = journey.kept(machine)
+    before, log = journey.kept(machine), journey.audit(machine, machine.folder / "audit")
     journey.install(machine, host, images.built("amd64", "2026.11.28"))
     assert (journey.version(machine), journey.slot(machine)) == ("2026.11.28", "B")
     journey.wait_confirmed(machine)
     assert journey.kept(machine) == before
     host.wait_report(CAMERA, len(host.reports(CAMERA)))
+    now = journey.audit(machine, machine.folder / "audit")
+    assert now[: len(log)] == log
+    assert "update" in {event for _, event in now[len(log) :]}
 
 
 def test_a_broken_update_is_rolled_back(machine: Machine, host: Host) -> None:

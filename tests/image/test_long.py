@@ -32,7 +32,7 @@ def test_ten_updates_and_ten_rollbacks(host: Host, clip: Path, tmp_path: Path) -
         machine.wait_up(900)
         host.wait_report(CAMERA, timeout=1800)
         journey.wait_confirmed(machine)
-        before = journey.kept(machine)
+        before, log = journey.kept(machine), journey.audit(machine, tmp_path / "audit")
         for number in range(1, ROUNDS + 1):
             began = time.monotonic()
             good = images.built("amd64", f"2026.12.{2 * number}")
@@ -48,6 +48,9 @@ def test_ten_updates_and_ten_rollbacks(host: Host, clip: Path, tmp_path: Path) -
             assert journey.version(machine) == good.version
             journey.wait_confirmed(machine)
             assert journey.kept(machine) == before
+            now = journey.audit(machine, tmp_path / "audit")
+            assert now[: len(log)] == log
+            log = now
             host.wait_report(CAMERA, len(host.reports(CAMERA)))
             say(f"round {number}: {time.monotonic() - began:.0f} s")
     finally:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -25,13 +26,13 @@ from edge.enrol import claim as claims
 from edge.enrol import configuration
 from edge.grant.document import Grant
 from edge.listen.client import Listener, read_ca
-from edge.listen.opener import Opened
+from edge.listen.opener import Opened, Status
 from provisioning import grant_keys, grants
 from provisioning.broker import mosquitto
 from provisioning.demo.cli import default_clip
 from provisioning.office import create, registrar
 from tests.offices import OfficeBroker, Server, free_port, make_office, passphrase_file
-from tests.rig import Collector
+from tests.rig import Collector, wait_for
 from tests.units import machine
 from tests.units.machine import Machine
 
@@ -58,6 +59,7 @@ class Unit:
         self.office.trust.write_text("expires = 4102444800\n" + "\n".join(signers))
         self.server, self.broker = Server(self.office), OfficeBroker(self.office)
         self.recipient = x25519.X25519PrivateKey.generate()
+        (self.office.folder / "recipients" / "police.pub").write_bytes(seal_bytes(self.recipient))
         self.media = folder / "media"
         self.media.mkdir()
         self.device = folder / "video0"
@@ -191,11 +193,12 @@ def test_each_reads_what_concerns_it(seen: dict[str, dict[str, Any]]) -> None:
 
     public = {"camera.toml", "identity/current/signing.pem", "run/notices/health.json"}
     assert readable("vision") == public | {"state/boot", "grants", "events", "run/inbox"}
-    assert readable("uplink") == public | {"spool/spool.sqlite"}
+    assert readable("uplink") == public | {"spool/spool.sqlite", "run/confirm"}
     assert readable("link") == public
     keys = {"identity/current/signing.key", "identity/current/connection.key"}
-    assert readable("enrol") == readable("setup") == public | keys | {"grants", "events", "run/inbox"}
+    assert readable("enrol") == public | keys | {"grants"}
     assert readable("renew") == public | keys
+    assert readable("setup") == public | keys | {"grants", "events", "run/inbox", "run/confirm"}
     for name in ("update", "update-stick", "health"):
         assert readable(name) == public | {"events", "update"}
     assert readable("aim") == public - {"identity/current/signing.pem"}
@@ -271,6 +274,43 @@ def test_reports_arrive_and_files_go_between_users(unit: Unit, camera: Machine, 
         listener.stop()
         thread.join()
     assert collector.of(Opened), camera.run("journalctl", "--no-pager", "-n", "80")  # type: ignore[arg-type]
+
+
+TRIAL = """import json, time
+from pathlib import Path
+from edge.trial import Trial
+with Trial(Path("/data/camera")) as trial:
+    trial.send()
+    until = time.monotonic() + 40
+    while trial.state().state == "waiting" and time.monotonic() < until:
+        time.sleep(0.2)
+    print("TRIAL " + json.dumps([trial.state().state, trial.state().says]))
+"""
+
+
+def test_a_test_report_of_the_setup_page_is_confirmed(unit: Unit, camera: Machine, tmp_path: Path) -> None:
+    """By its own user, through the uplink's inbox, to a subscriber at the broker, and back to where the page looks."""
+    ca = unit.office.issuing(passphrase_file(unit.office.folder.parent))
+    inventory = unit.office.inventory()
+    create.add_client(unit.office, inventory, ca, "court", tmp_path, role="subscriber")
+    inventory.close()
+    unit.broker.stop()  # it learns of the subscriber
+    unit.broker.start()
+    port = unit.office.settings().broker_port
+    address = Address("localhost", port, unit.office.ca, tmp_path / "court.pem", tmp_path / "court.key")
+    keys = {seal.key_id(unit.recipient.public_key()): unit.recipient}
+    with Listener(address, read_ca(unit.office.ca), keys) as listener:
+        collector = Collector(listener)
+        thread = threading.Thread(target=collector.run, daemon=True)
+        thread.start()
+        wait_for(lambda: collector.of(Status), 60.0)  # the camera is back at the broker
+        with camera.instead("vidik-setup.service"):
+            camera.run("sh", "-c", f"cat >/run/probe.py <<'E'\n{TRIAL}\nE")
+            camera.run("systemctl", "start", "vidik-setup.service")
+            said = [line for line in camera.journal("vidik-setup.service").splitlines() if line.startswith("TRIAL ")]
+        listener.stop()
+        thread.join()
+    assert json.loads(said[-1].removeprefix("TRIAL "))[0] == "confirmed", said
 
 
 def seal_bytes(key: x25519.X25519PrivateKey) -> bytes:

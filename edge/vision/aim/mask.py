@@ -1,8 +1,8 @@
 """What people must not see is blanked: faces, plates and privacy zones. The only maker of ``Masked`` pictures.
 
 Detectors miss things. So everything is blanked of which they are only faintly sure, generously, and for a second after
-it was seen last; and the picture is shrunk to a third, so that what they still miss is small: a plate of 80 pixels, which
-the reader needs at least, is 27 wide then, and a face of 48 is 16 high.
+it was seen last; and the picture is shrunk to a third, so that what they still miss is small: a plate of 80 pixels,
+which the reader needs at least, is 27 wide then, and a face of 48 is 16 high.
 """
 
 from __future__ import annotations
