@@ -128,10 +128,10 @@ def test_a_changed_block_of_the_root_is_noticed(machine: Machine, host: Host, tm
 
 
 def test_vision_has_the_camera_and_no_network(machine: Machine) -> None:
-    machine.run("modprobe", "vivid")  # a camera that the kernel plays
+    _camera_node(machine)
     found = sandbox.ask(machine, "vidik-vision.service")
     say(f"vision: {found}")
-    assert found["/dev/video0"] == "opened"
+    assert found["/dev/video0"] in ("ENODEV", "ENXIO")  # it was let through, to a driver without a camera
     for family in ("AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_BLUETOOTH"):
         assert found[family] != "opened", family
     assert found["interfaces"] in ([], ["lo"])
@@ -143,12 +143,13 @@ def test_vision_has_the_camera_and_no_network(machine: Machine) -> None:
 
 
 def test_the_uplink_has_the_network_and_no_camera(machine: Machine) -> None:
+    _camera_node(machine)
     found = sandbox.ask(machine, "vidik-uplink.service")
     say(f"uplink: {found}")
     assert found["AF_INET"] == "opened"
     for path in ("/dev/video0", "/dev/media0", "/dev/vda", "/dev/mem", "/data/camera/state",
                  "/data/camera/identity/current/signing.key"):  # fmt: skip
-        assert found[path] != "opened", path
+        assert found[path] in ("ENOENT", "EPERM", "EACCES"), path
     assert not set(found["written"]) - _own("spool") - {"/run/vidik/incoming", "/run/vidik/notices"}
     _locked_down(found)
 
@@ -267,6 +268,14 @@ def test_bundles_below_the_floor_are_refused(machine: Machine, host: Host) -> No
     assert stated["state"] == "refused"
     assert "floor" in stated["cause"] or "older" in stated["cause"]
     machine.run("rm", "/data/camera/old.raucb")
+
+
+def _camera_node(machine: Machine) -> None:
+    """A device of the kind that cameras are: who may open it gets as far as the kernel's Video4Linux."""
+    machine.run("modprobe", "videodev")
+    if machine.status("test", "-e", "/dev/video0")[0] != 0:
+        machine.run("mknod", "-m", "0660", "/dev/video0", "c", "81", "0")
+        machine.run("chgrp", "video", "/dev/video0")
 
 
 def _wait_written(machine: Machine, source: Path, at: int, source_at: int, share: float) -> None:
