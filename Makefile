@@ -4,14 +4,18 @@
 # make test-faults  strikes the delivery with random faults, in FAULT_RUNS (500) runs
 # make test-brokers  also tests RabbitMQ and a NATS cluster, which take minutes (packages rabbitmq-server, nats-server)
 # make test-tpm  tests keys in a TPM 2.0, a software one that it installs (swtpm, tpm2-abrmd, tpm2-openssl)
+# make test-units  boots systemd in a container and looks from inside what each process can do (as root; minutes)
 # make test-node  checks the consumer in Node.js and the AsyncAPI document (nodejs, npm)
 # make bench-fleet  simulates 1,000 cameras at a broker that restarts
 # make test-sources   installs Debian's GStreamer and runs the source contract on its pipelines and RTSP server
 # make test-picamera  runs it on the real picamera2 over libcamera's virtual camera (as root; makes a Debian 13 in build/)
 # make test-tflite    runs the runtime's tests on tflite-runtime (Python 3.11)
+# make test-browser  sets a camera up in a real browser, from box to report; PICTURES=docs/setup makes the guide's pictures
 # make test-soak      runs the pipeline at full speed for SOAK_MINUTES (30): memory and open files must stay flat
 # make test-fleet-enrolment  enrols 1,000 cameras at once over TLS, and kills the service in the middle
 # make test-raspberry-pi  builds the root of the Raspberry Pi's image as far as Debian's archive goes (as root)
+# make deb      builds the camera's Debian packages for amd64 and arm64, in build/
+# make wheels   writes the locked lists of a camera's wheels anew, after a change of what it installs (image-build/wheels)
 # make audit      looks up what is known against the wheels and, with SBOM=file, Debian packages a camera ships (image-build/audit)
 # make image       builds a flashable image, a signed bundle and their lists (ARCH=amd64 or arm64, CHANNEL, VERSION)
 # make test-image  starts images in QEMU: enrolment, reports, sandbox, updates, power cuts (amd64), first report (arm64)
@@ -36,6 +40,7 @@ run: $(RUN_READY)
 
 # three at a time even on two processors: what takes long waits for brokers and clocks
 test: $(TEST_READY)
+	@command -v systemd-analyze >/dev/null || scripts/test-packages systemd
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 3 --dist loadfile
@@ -47,6 +52,18 @@ test-sources: $(TEST_READY)
 	scripts/test-packages $(SERVERS)
 	$(BIN)/pytest tests/contract/test_source_contract.py $(if $(DEVICE),--device "$(DEVICE)")
 
+test-units: $(TEST_READY)
+	scripts/test-packages systemd-container mmdebstrap mosquitto
+	VIDIK_TEST_UNITS=1 $(BIN)/pytest tests/units -rP
+
+deb: $(TEST_READY)
+	$(BIN)/python image-build/deb amd64
+	$(BIN)/python image-build/deb arm64
+
+wheels: $(TEST_READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python image-build/wheels/lock
+
 test-picamera:
 	scripts/test-picamera
 
@@ -55,6 +72,11 @@ test-raspberry-pi:
 
 test-tflite:
 	scripts/test-tflite
+
+# the pictures' typeface is Debian's DejaVu
+test-browser: $(TEST_READY)
+	scripts/test-packages chromium chromium-driver mosquitto fonts-dejavu-core
+	$(if $(PICTURES),PICTURES="$(abspath $(PICTURES))") $(BIN)/pytest tests/browser tests/contract/test_setup_page.py -rP
 
 test-soak: $(TEST_READY)
 	$(BIN)/python -m models.lab.bench.soak --minutes $(or $(SOAK_MINUTES),30)
@@ -124,7 +146,7 @@ $(RUN_READY): $(INPUTS)
 	@touch $@
 
 # Debian's packages that the tests of make test work with
-TEST_PACKAGES := rauc squashfs-tools dbus-daemon mosquitto postgresql
+TEST_PACKAGES := chromium chromium-driver rauc squashfs-tools dbus-daemon mosquitto postgresql
 
 $(TEST_READY): $(INPUTS) scripts/test-packages
 	@scripts/test-packages $(TEST_PACKAGES)

@@ -23,7 +23,7 @@ Exposure = Annotated[int, Meta(ge=10, le=1_000_000)]
 Gain = Annotated[float, Meta(ge=1.0, le=1024.0)]
 Between = tuple[Annotated[float, Meta(ge=0.0, le=1e6)], Annotated[float, Meta(ge=0.0, le=1e6)]]
 Shares = tuple[Annotated[float, Meta(ge=0.0, le=1.0)], Annotated[float, Meta(ge=0.0, le=1.0)]]
-CONFIRMATIONS = "confirm"  # the folder in ``incoming`` for confirmations of test reports, which cannot fill that up
+CONFIRMATIONS = "confirm"  # the folder beside ``incoming`` for confirmations of test reports: the setup page reads it
 
 
 class ConfigError(VidikError):

@@ -94,7 +94,10 @@ class Stretch(NamedTuple):
 
 
 class Account:
-    """What has come from one camera and what has not, for a subscriber that can open all of its reports.
+    """What has come from one camera and what has not.
+
+    For a subscriber that can open all of its reports ``missing`` is exact. One that holds some recipients' keys only
+    sees no numbers of the others' reports, just that they come: ``lost`` allows for as many.
 
     Numbers are expected from the first report on that is seen; a start of the camera that begins under the
     subscriber's eyes is expected from its number 1. Memory is bounded: beyond some thousand holes the oldest are
@@ -106,6 +109,7 @@ class Account:
         self._until: dict[int, int] = {}  # boot -> highest number known to exist
         self._from: dict[int, int] = {}  # boot -> lowest number expected
         self._gaps: OrderedDict[str, Gap] = OrderedDict()
+        self._others = 0  # reports for somebody else that came since numbers are expected
 
     def came(self, place: tuple[int, int]) -> bool:
         """Notes a report; False when it was here before."""
@@ -128,6 +132,15 @@ class Account:
             del stretches[0]
             self._from[boot] = stretches[0][0]
         return True
+
+    def came_for_another(self) -> None:
+        """Notes a genuine report that is sealed to somebody else; once for each."""
+        self._others += bool(self._until)
+
+    @property
+    def lost(self) -> int:
+        """How many reports at least are neither here, nor announced, nor reports for somebody else that came."""
+        return max(0, sum(map(len, self.missing())) - self._others)
 
     def stated(self, place: tuple[int, int]) -> None:
         """Notes that the camera has said that the report ``place`` exists: the ``accepted`` of its status."""

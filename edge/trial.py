@@ -124,7 +124,7 @@ class Trial:
             raise TrialError('Confirmations have no way in: set incoming = "run/incoming" in [vision] and [uplink].')
         recipients = recipients_of(self._folder)
         sealer = seal.Sealer(_signing_key(settings.signing_key))
-        self._answers = settings.incoming / config.CONFIRMATIONS
+        self._answers = settings.incoming.with_name(config.CONFIRMATIONS)
         self._sender = Sender(settings.inbox)
         for name, key in recipients.items():
             asked = trial_form.new(settings.camera, time.time())
@@ -173,7 +173,7 @@ def recipients_of(folder: Path) -> Mapping[str, seal.RecipientKey]:
     if not found:
         raise TrialError(
             "The deployment has named nobody who may open reports. At the office: vidik provision recipient KEY.pub; "
-            "then enrol this camera with a new claim."
+            "then let the camera ask again (edge.enrol refresh)."
         )
     return found
 

@@ -98,9 +98,11 @@ class Desk:
             raise EnrolError(str(refusal)) from refusal
 
     def deployment(self) -> dict[str, Any]:
-        assert self._claim is not None
         try:
-            self._registrar.check(self._claim.camera, self._claim.secret)
+            if self._claim is None:
+                self._registrar.camera_of(self._peer)
+            else:
+                self._registrar.check(self._claim.camera, self._claim.secret)
         except Refused as refusal:
             raise EnrolError(str(refusal)) from refusal
         return self._office.deployment(self._office.trust.read_bytes())

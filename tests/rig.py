@@ -84,6 +84,7 @@ inbox = "inbox"
 spool = "spool.sqlite"
 notices = "notices"
 incoming = "incoming"
+stated = "stated"
 """
         )
         return path

@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from edge.audit import postbox
 from edge.audit.account import Account
 from edge.audit.events import AuditError
@@ -160,11 +158,9 @@ def _read(path: Path) -> _Found:
     if postbox.identity(content) != named[2]:
         raise Refused("a content that is not the one its name states")
     try:
-        found = msgspec.json.decode(content, type=Post)
-        postbox.check(found.event, found.facts)
-    except (msgspec.DecodeError, AuditError) as error:  # also what breaks the schema
+        return _Found(postbox.parse(content), named[2], _user(state.st_uid))
+    except AuditError as error:
         raise Refused(str(error)) from error
-    return _Found(found, named[2], _user(state.st_uid))
 
 
 def _user(number: int) -> str:

@@ -73,6 +73,16 @@ def check(event: str, facts: dict[str, str | int]) -> dict[str, str | int]:
     return {name: value for name, value in known.items() if isinstance(value, str | int)}
 
 
+def parse(content: bytes) -> Post:
+    """The post that ``content`` is. Raises ``AuditError`` when it is none, or states what it may not."""
+    try:
+        found = msgspec.json.decode(content, type=Post)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # also what breaks the schema, or is no UTF-8
+        raise AuditError(f"This is no post: {error}.") from error
+    check(found.event, found.facts)
+    return found
+
+
 def identity(content: bytes) -> str:
     """The ID of a post."""
     return hashlib.sha256(content).hexdigest()[:32]

@@ -16,10 +16,12 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from edge import systemd
+from edge.audit.postbox import post
 from edge.enrol import claim as claims
 from edge.enrol import client, media, procedure
 from edge.enrol.claim import Claim
@@ -27,6 +29,7 @@ from edge.enrol.errors import TryLater
 from edge.errors import VidikError
 from edge.secrecy import dump_no_core
 
+EVENTS = "events"  # the audit log's postbox, in a camera's folder
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts
 Result = TypeVar("Result")
 _log = logging.getLogger("vidik.enrol")
@@ -45,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--keys", choices=("auto", "file", "tpm"), default="auto", help="where the connection's key is; default auto"
     )
     commands.add_parser("renew", help="renew certificates that are due")
+    commands.add_parser("refresh", help="ask the office anew who may open test reports")
     brought = commands.add_parser("import", help="take in what a technician brought, and seal the camera")
     brought.add_argument("media", type=Path, help="the folder in which boot partition and sticks are mounted")
     given = parser.parse_args(arguments)
@@ -59,8 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
             )
             print(f"This is {claim.camera} now.")
         elif given.command == "import":
-            news = _patiently(lambda: media.take_in(given.folder, given.media, client.by_claim), given.patience)
+            say = partial(_say, given.folder / EVENTS)
+            news = _patiently(lambda: media.take_in(given.folder, given.media, client.by_claim, say), given.patience)
             print(f"News: {'; '.join(news) or 'none'}.")
+        elif given.command == "refresh":
+            names = _patiently(lambda: procedure.refresh(given.folder, client.by_certificate), given.patience)
+            print(f"Test reports go to: {', '.join(names) or 'nobody'}.")
         else:
             now = datetime.now(UTC)
             _patiently(lambda: procedure.renew(given.folder, now, client.by_certificate), given.patience)
@@ -72,6 +80,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _say(events: Path, state: str, reason: str) -> None:
+    try:
+        post(events, "provisioning", state=state, reason=reason)
+    except VidikError as error:  # the camera shall come to life all the same
+        _log.error("event-not-posted error=%s", error)
 
 
 def _claim(given: str) -> Claim:

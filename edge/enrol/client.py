@@ -58,7 +58,8 @@ class HttpService:
         return self._one(f"/.well-known/est/{purpose}/simplereenroll", request, _REQUEST)
 
     def deployment(self) -> dict[str, Any]:
-        content = self._ask("GET", "/vidik/v1/deployment", b"", self._authorization())
+        headers = self._authorization() if self._claim is not None else {}
+        content = self._ask("GET", "/vidik/v1/deployment", b"", headers)
         try:
             found = json.loads(content)
         except (ValueError, RecursionError) as error:

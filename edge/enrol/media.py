@@ -40,17 +40,20 @@ _MEDIA = 16
 _log = logging.getLogger("vidik.enrol")
 
 
-def take_in(folder: Path, media: Path, connect: Callable[[Claim], Service]) -> list[str]:
+def take_in(
+    folder: Path, media: Path, connect: Callable[[Claim], Service], say: Callable[[str, str], None]
+) -> list[str]:
     """Takes in what lies on the media mounted in the folder ``media``; returns what was news, in words.
 
-    Raises ``VidikError`` after everything that could be taken in was.
+    ``say`` hears, for the audit log, of what happened and why, at least once even if the power is cut. Raises
+    ``VidikError`` after everything that could be taken in was.
     """
     mounted = sorted(each for each in islice(media.iterdir(), _MEDIA) if each.is_dir()) if media.is_dir() else []
     news = [each for medium in mounted for each in _documents(folder / GRANTS, medium)]
     failed: list[VidikError] = []
     for medium in mounted:
         try:
-            news += _claim(folder, medium, connect)
+            news += _claim(folder, medium, connect, say)
         except VidikError as error:
             failed.append(error)
     for each in news:
@@ -60,7 +63,9 @@ def take_in(folder: Path, media: Path, connect: Callable[[Claim], Service]) -> l
     return news
 
 
-def _claim(folder: Path, medium: Path, connect: Callable[[Claim], Service]) -> Iterator[str]:
+def _claim(
+    folder: Path, medium: Path, connect: Callable[[Claim], Service], say: Callable[[str, str], None]
+) -> Iterator[str]:
     path = medium / claims.FILE
     if not path.is_file():
         return
@@ -78,6 +83,7 @@ def _claim(folder: Path, medium: Path, connect: Callable[[Claim], Service]) -> I
     if procedure.enrol(folder, claim, connect, overlay=said, seal=True):
         yield f"enrolled as {claim.camera}"
     identity.fill(folder, {SEALED: b""})
+    say("sealed", "by a claim on a medium")
     identity.fill(folder, {USED: "".join(f"{each}\n" for each in (*known, digest)).encode()})
     _mark(path, claim.camera)
 

@@ -115,20 +115,15 @@ def renew(folder: Path, now: datetime, connect: Callable[[Address], Service]) ->
     take up the new connection certificate when they connect the next time.
     """
     held = _held(folder)
-    places = msgspec.json.decode(_read(held / DEPLOYMENT))
     present = {purpose: _certificates(held / f"{purpose}.pem")[0] for purpose in (CONNECTION, SIGNING)}
     wanted = [purpose for purpose, issued in present.items() if check.due(issued) <= now]
     if not wanted:
         return []
-    address = Address(
-        places["enrol"]["host"], places["enrol"]["port"], held / CA, held / f"{CONNECTION}.pem",
-        held / f"{CONNECTION}.key",
-    )  # fmt: skip
     requests = {SIGNING: _read(held / SIGNING_REQUEST)}
     if CONNECTION in wanted:
         camera = check.name_of(present[CONNECTION])
         requests[CONNECTION] = keys.at(held / f"{CONNECTION}.key").request(camera)
-    service = connect(address)
+    service = connect(_office(held))
     try:
         authorities = service.authorities()
         for purpose in wanted:
@@ -137,6 +132,25 @@ def renew(folder: Path, now: datetime, connect: Callable[[Address], Service]) ->
     finally:
         service.close()
     return wanted
+
+
+def refresh(folder: Path, connect: Callable[[Address], Service]) -> list[str]:
+    """Asks the office anew who may open test reports (``edge.trial``); returns their names. Raises ``VidikError``."""
+    held = _held(folder)
+    service = connect(_office(held))
+    try:
+        recipients = _deployment(service.deployment()).recipients
+    finally:
+        service.close()
+    kept = msgspec.json.decode(_read(held / DEPLOYMENT), type=dict[str, Any])
+    identity.fill(held, {DEPLOYMENT: json.dumps(kept | {"recipients": recipients}).encode()})
+    return sorted(recipients)
+
+
+def _office(held: Path) -> Address:
+    """The enrolment service, reached with the identity in ``held``."""
+    where = msgspec.json.decode(_read(held / DEPLOYMENT))["enrol"]
+    return Address(where["host"], where["port"], held / CA, held / f"{CONNECTION}.pem", held / f"{CONNECTION}.key")
 
 
 def _take(

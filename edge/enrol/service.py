@@ -20,7 +20,10 @@ class Service(Protocol):
         """The same, by the certificate in force."""
 
     def deployment(self) -> dict[str, Any]:
-        """What a camera needs besides certificates: ``broker`` and ``enrol`` (host, port), ``trust`` (TOML), and
-        ``recipients`` (public keys of those who open reports, by name)."""
+        """What a camera needs besides certificates, by the claim or by the certificate in force.
+
+        ``broker`` and ``enrol`` (host, port), ``trust`` (TOML), ``recipients`` (public keys of those who open reports,
+        by name).
+        """
 
     def close(self) -> None: ...

@@ -62,6 +62,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _BOTH = Rule(authority=1, operator=1)
+_FACE_DAYS = 30
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +76,7 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: Time
     version: Annotated[int, Meta(ge=1, le=2**31)] = 1
     plates: Rules = Rules()
-    faces: Rules = Rules(30, _BOTH, _BOTH)
+    faces: Rules = Rules(_FACE_DAYS, _BOTH, _BOTH)
     change: Rule = _BOTH
     open_faces: bool = False
     lowest_threshold: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.9
@@ -95,7 +96,7 @@ def load(path: Path) -> Trust:
         fields = toml.read(path)
         if isinstance(expires := fields.get("expires"), dt.datetime) and expires.tzinfo is not None:
             fields["expires"] = int(expires.timestamp())
-        return _sound(msgspec.convert(fields, Trust))
+        return _sound(msgspec.convert(_completed(fields), Trust))
     except (toml.TomlError, msgspec.ValidationError, OverflowError, ValueError) as error:
         raise TrustError(f"The trust file {path} is of no use: {error}. Provision the camera again.") from error
 
@@ -108,7 +109,7 @@ def encode(trust: Trust) -> bytes:
 def decode(content: bytes) -> Trust:
     """The trust file in ``content``. Raises ``TrustError``."""
     try:
-        return _sound(msgspec.convert(cbor.loads(content, items=1000), Trust))
+        return _sound(msgspec.convert(_completed(cbor.loads(content, items=1000)), Trust))
     except (VidikError, msgspec.ValidationError) as error:
         raise TrustError(f"The trust file breaks its schema: {error}. Ask the operator for a new one.") from error
 
@@ -186,6 +187,18 @@ def _enough(what: str, rule: Rule, roles: Counter[str]) -> None:
     for role, needed in _parts(rule):
         if roles[role] < needed:
             raise GrantError(f"{what} has {roles[role]} of {needed} signatures needed from the role {role}.")
+
+
+def _completed(fields: Any) -> Any:
+    """``fields`` of a trust file, what it leaves out of the rules for faces filled in: those of plates ask for less."""
+    faces = fields.get("faces") if isinstance(fields, dict) else None
+    if not isinstance(faces, dict):
+        return fields
+    whole: dict[Any, Any] = {"days": _FACE_DAYS, "listed": {}, "open": {}} | faces
+    for scope in ("listed", "open"):
+        if isinstance(whole[scope], dict):
+            whole[scope] = {"operator": _BOTH.operator} | whole[scope]
+    return fields | {"faces": whole}
 
 
 def _sound(trust: Trust) -> Trust:

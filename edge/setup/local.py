@@ -14,6 +14,13 @@ import ifaddr
 from edge.errors import VidikError
 
 _LOOPBACK = "lo"
+_LOCAL = [
+    ipaddress.ip_network(network)
+    for network in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8", "fe80::/10", "fc00::/7",
+        "::1/128",
+    )
+]  # fmt: skip
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
@@ -61,8 +68,7 @@ def on(wanted: Sequence[str] | None) -> list[Place]:
 
 def is_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether ``address`` is of a kind that routers of the internet do not carry: private, link-local or loopback."""
-    shared = ipaddress.ip_network("100.64.0.0/10")  # private by name, but a provider's
-    return (address.is_private or address.is_link_local) and not (address.version == 4 and address in shared)
+    return any(address in network for network in _LOCAL if network.version == address.version)
 
 
 def is_near(peer: str, places: Sequence[Place]) -> bool:

@@ -53,6 +53,10 @@ def pull(unit: Unit, connect: Callable[[], Source]) -> End:
                 path = fetch.download(office, offer, unit.store.folder)
             except BundleError as error:
                 return _refuse(unit, state, wanted, str(error))
+            except TryLater:
+                raise
+            except EnrolError as error:  # the rollout was stopped meanwhile: the next request tells
+                raise TryLater(f"The offer of {offer.version} may have ended. {error}") from error
         finally:
             office.close()
         end = _install(unit, state, path, wanted)

@@ -70,7 +70,7 @@ def run(settings: config.Uplink) -> None:
     ]
     inlets: list[Inlet] = []
     if settings.incoming is not None:
-        inlets += [Documents(settings.incoming), Confirmations(settings.incoming / config.CONFIRMATIONS)]
+        inlets += [Documents(settings.incoming), Confirmations(settings.incoming.with_name(config.CONFIRMATIONS))]
     inlets += [] if settings.signals is None else [Signals(settings.signals)]
     publisher = Downlink(
         settings.camera, _version(), addresses, certificate, inbox.wake, keepalive=settings.keepalive, inlets=inlets

@@ -117,7 +117,7 @@ class Figuring(Collector):
     def _stated(self) -> Health | None:
         if self._health is None:
             return None
-        with suppress(OSError, msgspec.MsgspecError):
+        with suppress(OSError, msgspec.MsgspecError, ValueError, RecursionError):
             handle = os.open(self._health, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as file:
                 return msgspec.json.decode(file.read(_LARGEST), type=Health)

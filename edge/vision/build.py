@@ -209,7 +209,8 @@ class Used:
 def accelerate(settings: config.Accelerator, health: Health | None = None) -> Accelerators:
     """Has models loaded from now on pass their self-test, and run where ``settings`` say."""
     accelerators = Accelerators(settings)
-    runtime.configure(settings.threads, None if settings.kind == "cpu" else accelerators, selftest.fault)
+    # two detectors work side by side: threads of their models would only wait for each other
+    runtime.configure(max(1, settings.threads // 2), None if settings.kind == "cpu" else accelerators, selftest.fault)
     if health is not None:
         health.troubles.append(accelerators.troubles)
     return accelerators

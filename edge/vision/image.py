@@ -12,11 +12,11 @@ from collections.abc import Sequence
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "50000000")  # keep equal to MAX_PIXELS
 
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Any
 
 import cv2
@@ -126,13 +126,9 @@ def decode(data: bytes) -> Pixels | None:
     return np.asarray(out, np.uint8)
 
 
-class Control(Enum):
-    """What can be set of a V4L2 device, in the driver's units; exposure in 100 microseconds."""
-
-    AUTO_EXPOSURE = cv2.CAP_PROP_AUTO_EXPOSURE  # 1: off, 3: on
-    EXPOSURE = cv2.CAP_PROP_EXPOSURE
-    GAIN = cv2.CAP_PROP_GAIN
-    SATURATION = cv2.CAP_PROP_SATURATION
+_FRAMES = 2  # whose memory is kept: one is worked on while the other is filled
+_ONE = [object()]
+_UNUSED = sys.getrefcount(_ONE[0])  # references to what only a list holds, as that function counts them
 
 
 class Capture:
@@ -153,6 +149,7 @@ class Capture:
         if fps:
             self._capture.set(cv2.CAP_PROP_FPS, fps)
         self.opened: bool = self._capture.isOpened()
+        self._frames: list[Pixels] = []
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.announced = 0 if device else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
@@ -161,30 +158,47 @@ class Capture:
         return bool(self._capture.grab())
 
     def retrieve(self) -> Pixels | None:
-        """The frame taken last, BGR, or None when it cannot be turned into pixels."""
-        done, out = self._capture.retrieve()
-        return np.asarray(out, np.uint8) if done and out is not None and out.ndim == 3 else None
+        """The frame taken last, BGR, or None when it cannot be turned into pixels.
+
+        Its memory is used again once nothing refers to the frame, or to a part of it, any more.
+        """
+        done, out = self._capture.retrieve(self._free())
+        if not done or out is None or out.ndim != 3:
+            return None
+        frame = np.asarray(out, np.uint8)
+        if len(self._frames) < _FRAMES and not any(frame is kept for kept in self._frames):
+            self._frames.append(frame)
+        return frame
+
+    def _free(self) -> Pixels | None:
+        """The memory of an earlier frame that only this list still refers to."""
+        for number in range(len(self._frames)):
+            if sys.getrefcount(self._frames[number]) == _UNUSED and self._frames[number].flags.writeable:
+                return self._frames[number]
+        return None
 
     def position(self) -> float:
         """Time stamp of the frame taken last, in seconds: of presentation (file) or of capture (device)."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
-    def control(self, control: Control) -> float:
-        """The value of ``control`` of a device, 0 or -1 where it has none."""
-        return float(self._capture.get(control.value))
+    def control(self, name: str) -> float:
+        """A device's control by OpenCV's name for it, 0 or -1 where it has none."""
+        return float(self._capture.get(getattr(cv2, f"CAP_PROP_{name}")))
 
-    def set_control(self, control: Control, value: float) -> bool:
-        """Sets ``control`` of a device; false when it does not take that."""
-        return bool(self._capture.set(control.value, value))
+    def set_control(self, name: str, value: float) -> bool:
+        """Sets a device's control; false when it does not take that."""
+        return bool(self._capture.set(getattr(cv2, f"CAP_PROP_{name}"), value))
 
     def release(self) -> None:
         self._capture.release()
+        self._frames.clear()
 
 
 class Halves:
     """Half-size pictures of whole frames, so that several detectors, or the camera's ISP, halve a frame once.
 
-    The half of a part with even edges is that part of the whole frame's half.
+    The half of a part with even edges is that part of the frame's half, unless the camera made that: what small objects
+    are looked for in is always averaged here.
     """
 
     def __init__(self) -> None:
@@ -192,6 +206,7 @@ class Halves:
         self._offered: tuple[weakref.ref[Pixels], Pixels] | None = None
         self._frame: Pixels | None = None
         self._half: Pixels | None = None
+        self._given = False  # whether that is the camera's
         self._own: Pixels | None = None  # reused from frame to frame
 
     def put(self, frame: Pixels, half: Pixels) -> None:
@@ -211,7 +226,7 @@ class Halves:
         with self._lock:
             offered = self._offered
             self._half = offered[1] if offered is not None and offered[0]() is frame else None
-            self._frame, self._offered = frame, None
+            self._frame, self._offered, self._given = frame, None, self._half is not None
         try:
             yield
         finally:
@@ -226,7 +241,8 @@ class Halves:
             return _halved(pixels)
         x, y = place
         height, width = pixels.shape[:2]
-        if pixels.shape != frame.shape and (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2:
+        odd = (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2
+        if pixels.shape != frame.shape and (odd or self._given):
             return _halved(pixels)
         return self._whole(frame)[y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
 

@@ -79,6 +79,7 @@ class PlateReader:
     def __init__(self, model: runtime.Model | None = None, threads: int = 1) -> None:
         """Loads the model ``plate-reader`` unless one is given; raises ``ModelError`` as ``runtime.load`` does."""
         self._model = runtime.load("plate-reader", threads) if model is None else model
+        plate_formats.prepare()
 
     def read(self, pixels: Pixels, corners: Floats) -> Reading:
         """The plate at ``corners`` ``(4, 2)`` of BGR ``pixels`` ``(h, w, 3)``, in their coordinates.
@@ -139,7 +140,7 @@ def weigh(readings: Sequence[Reading], weights: Sequence[float], format_weight: 
     if not candidates:
         return None
     texts = [spelled(labels) for labels in candidates]
-    seen = share @ _support(readings, [*candidates, ()])
+    seen = share @ np.stack([_support(reading, [*candidates, ()]) for reading in readings])
     prior = np.array([plate_formats.log_share(text) for text in texts])
     scores = np.append(seen[:-1] + format_weight * (prior - prior.max()), seen[-1])
     chances = np.exp(scores - scores.max())
@@ -158,9 +159,7 @@ def weigh(readings: Sequence[Reading], weights: Sequence[float], format_weight: 
     )
 
 
-def _support(readings: Sequence[Reading], candidates: Sequence[ctc.Labels]) -> NDArray[np.float64]:
-    """By reading, the mean log-likelihood of each candidate over its views; none speaks against one without limit."""
-    views = [len(reading.log_probs) for reading in readings]
-    by_view = ctc.log_likelihoods(np.concatenate([reading.log_probs for reading in readings]), candidates)
-    ends = np.cumsum(views)[:-1]
-    return np.stack([np.maximum(part, _FLOOR).mean(0) for part in np.split(by_view, ends)])
+def _support(reading: Reading, candidates: Sequence[ctc.Labels]) -> NDArray[np.float64]:
+    """Mean log-likelihood of each candidate over the views; none speaks against a text without limit."""
+    by_view = ctc.log_likelihoods(reading.log_probs, candidates)  # all readings at once take megabytes
+    return np.asarray(np.maximum(by_view, _FLOOR).mean(0), np.float64)

@@ -34,7 +34,7 @@ class Switch:
         self._troubles: dict[str, str] = {}
         self._set: tuple[LiveSource, Mode] | None = None  # the source that was set, and for what
         self._light: Light | None = None
-        self._next = self._try_at = float("-inf")
+        self._next = self._try_at = self._adjust_at = float("-inf")
 
     @property
     def mode(self) -> Mode:
@@ -52,9 +52,11 @@ class Switch:
         if mode is not before:
             _log.info("set for the %s: luminance %.2f, lux %s", mode.value, *self._light)
             self._try_at = now
-        if isinstance(source, LiveSource) and self._set != (source, mode):
-            self._set = source, mode
-            source.adjust(self._lens_for(mode))
+        if isinstance(source, LiveSource) and self._set != (source, mode) and now >= self._adjust_at:
+            if source.adjust(self._lens_for(mode)):
+                self._set = source, mode
+            else:
+                self._adjust_at = now + _AGAIN
         if now >= self._try_at:
             self._try_at = now + _AGAIN
             self._switch(mode)

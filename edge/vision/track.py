@@ -116,8 +116,9 @@ def _associate(
     costs = sorted(
         (cost, i, j)
         for i, track in enumerate(tracks)
+        for place in ([track.predicted(now)] if detections else ())
         for j, detection in enumerate(detections)
-        if (cost := _distance(track, detection, now)) is not None
+        if track.kind is detection.kind and (cost := _distance(track, place, detection, now)) is not None
     )
     used_tracks: set[int] = set()
     used_detections: set[int] = set()
@@ -134,11 +135,9 @@ def _associate(
     )
 
 
-def _distance(track: Track, detection: Detection, now: float) -> float | None:
-    """How far ``detection`` lies from where ``track`` should be, in sizes; None when it cannot be the same."""
-    if track.kind is not detection.kind:
-        return None
-    box, other = track.predicted(now), detection.box
+def _distance(track: Track, box: Box, detection: Detection, now: float) -> float | None:
+    """How far ``detection`` lies from ``box``, where ``track`` should be, in sizes; None when it cannot be the same."""
+    other = detection.box
     ratio = other.width / max(1e-6, box.width)
     if not 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
         return None

@@ -57,7 +57,7 @@ class Warden:
         self._frames = self._spared = 0
         self._before = (0, 0)  # frames delivered and dropped at the last look
         self._seen = self._stamp()
-        self._configuration = ""
+        self._configuration = self._told = ""
         health.facts.append(self.facts)
         health.troubles.append(self.troubles)
 
@@ -79,22 +79,29 @@ class Warden:
         self._done.append(_Done(now, now - self._taken, now - came))
         while self._done[0].at < now - _WINDOW:
             self._done.popleft()
-        if not self._ready:
-            self._ready = True
-            systemd.notify("READY=1", "STATUS=first frame described")
+        if self._frames == 1:
             _log.info("first frame after %.1f s", now - self._began)
+        self._is_ready("first frame described")
         self._progress(now)
 
     def idle(self) -> None:
         """The camera has nothing at the moment, and is being waited for or opened again."""
+        source = self._source()
+        if isinstance(source, LiveSource) and source.condition.state is State.LOST:
+            self._is_ready("waiting for the camera")  # all but the camera: starting anew would not bring it back
         self._progress(self._clock())
+
+    def _is_ready(self, why: str) -> None:
+        if not self._ready:
+            self._ready = True
+            systemd.notify("READY=1", f"STATUS={why}")
 
     def _progress(self, now: float) -> None:
         self._health.progress()
         if now < self._next:
             return
         self._next = now + _EVERY
-        systemd.notify("WATCHDOG=1")
+        self._feed()
         self._temperature = temperature(self._zones)
         source = self._source()
         counted = source.delivered, source.skipped.get(Skip.DROPPED, 0)
@@ -104,6 +111,14 @@ class Warden:
         if level is not Level.NOTHING:
             _log.debug("left out: %s", level.words)
         self._look_at_configuration()
+
+    def _feed(self) -> None:
+        troubles = "; ".join(self.troubles())
+        if troubles != self._told:
+            self._told = troubles
+            systemd.notify("WATCHDOG=1", f"STATUS={troubles or 'works'}")
+        else:
+            systemd.notify("WATCHDOG=1")
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

@@ -18,6 +18,7 @@ from provisioning.office import backup as backups
 from provisioning.office import broker_files, camera_cli, create, revocation, table, update_cli
 from provisioning.office.cli_parts import HERE, Folder, PassphraseFile, existing, inventory_of
 from provisioning.office.folder import OfficeError, Settings
+from provisioning.overview import cli as overview_cli
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -105,6 +106,7 @@ app.command()(camera_cli.add)
 app.command()(camera_cli.claim)
 app.command()(broker_cli.broker)
 app.command(name="list")(camera_cli.list_)
+app.command()(overview_cli.fleet)
 app.command()(camera_cli.revoke)
 app.command()(camera_cli.retire)
 app.command()(update_cli.bundle)

@@ -4,7 +4,7 @@
     POST /.well-known/est/connection/simpleenroll      HTTP Basic: camera id and the claim's secret
     POST /.well-known/est/signing/simpleenroll
     POST /.well-known/est/{connection,signing}/simplereenroll   with the camera's connection certificate
-    GET  /vidik/v1/deployment                          HTTP Basic: broker, recipients and trust file
+    GET  /vidik/v1/deployment                          either: broker, recipients and trust file
     GET  /vidik/v1/crl                                 the revocation list, for brokers
     /vidik/v1/update                                   updates.py
 
@@ -107,7 +107,11 @@ class _Service:
         return _certificates([await run_in_threadpool(self.registrar.renew, peer, purpose, wanted)])
 
     async def deployment(self, request: Request) -> Response:
-        await run_in_threadpool(self.registrar.check, *_user(request))
+        peer = request.scope.get(PEER)
+        if peer is not None:  # an enrolled camera, which has no claim any more
+            await run_in_threadpool(self.registrar.camera_of, peer)
+        else:
+            await run_in_threadpool(self.registrar.check, *_user(request))
         return JSONResponse(await run_in_threadpool(self.office.deployment, self.trust))
 
     async def revoked(self, _: Request) -> Response:

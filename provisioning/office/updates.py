@@ -53,20 +53,18 @@ class Updates:
     def routes(self, guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
         """``guarded`` turns refusals into answers."""
         return [
-            Route(PATH, guarded(self.offer)),
-            Route(PATH, guarded(self.report), methods=["POST"]),
-            Route(PATH + "/bundle/{digest}", guarded(self.bundle)),
+            Route(PATH, guarded(self._of_a_camera(self.offer))),
+            Route(PATH, guarded(self._of_a_camera(self.report)), methods=["POST"]),
+            Route(PATH + "/bundle/{digest}", guarded(self._of_a_camera(self.bundle))),
         ]
 
-    async def offer(self, request: Request) -> Response:
-        camera = await self._camera(request)
+    async def offer(self, request: Request, camera: str) -> Response:
         asked = {name: request.query_params.get(name, "") for name in ("board", "version", "channel")}
         image = _parsed(lambda: msgspec.convert(asked | {"floor": "0"}, Image))
         found = await run_in_threadpool(self._rollouts.offer, camera, image, int(time.time()))
         return JSONResponse({"offer": msgspec.to_builtins(found)})
 
-    async def report(self, request: Request) -> Response:
-        camera = await self._camera(request)
+    async def report(self, request: Request, camera: str) -> Response:
         body = b""
         async for part in request.stream():
             body += part
@@ -76,19 +74,25 @@ class Updates:
         await run_in_threadpool(self._rollouts.report, camera, outcome, int(time.time()))
         return JSONResponse({})
 
-    async def bundle(self, request: Request) -> Response:
-        camera, digest = await self._camera(request), str(request.path_params["digest"])
+    async def bundle(self, request: Request, camera: str) -> Response:
+        digest = str(request.path_params["digest"])
         if not _DIGEST.fullmatch(digest) or not await run_in_threadpool(self._rollouts.may_fetch, camera, digest):
-            raise Refused(404, "This camera has no offer of that bundle. Ask again for one.")
+            # no failure that counts: a rollout that stops ends many downloads of cameras that share an address
+            return PlainTextResponse("This camera has no offer of that bundle, or no longer. Ask again.\n", 404)
         if self._on_the_way >= MOST_AT_ONCE:
             return PlainTextResponse("Too many downloads.\n", 503, {"Retry-After": "30"})
         return _Counted(self._folder / f"{digest}.raucb", self._count)
 
-    async def _camera(self, request: Request) -> str:
-        camera = await run_in_threadpool(self._registrar.camera_of, self._peer_of(request))
-        if not self._pace.allows(camera, time.monotonic()):
-            raise Refused(429, "Too many requests of this camera. Wait a minute.")
-        return camera
+    def _of_a_camera(self, endpoint: Callable[[Request, str], Awaitable[Response]]) -> Endpoint:
+        """``endpoint`` for those who show the certificate of a camera in service, and do not ask too often."""
+
+        async def answer(request: Request) -> Response:
+            camera = await run_in_threadpool(self._registrar.camera_of, self._peer_of(request))
+            if not self._pace.allows(camera, time.monotonic()):
+                return PlainTextResponse("Too many requests of this camera.\n", 429, {"Retry-After": "60"})
+            return await endpoint(request, camera)
+
+        return answer
 
     def _count(self, by: int) -> None:
         self._on_the_way += by

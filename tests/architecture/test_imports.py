@@ -41,6 +41,14 @@ def test_a_test_report_goes_no_other_way_than_reports_do():
     assert loaded_by("edge.trial") & (NETWORK | PIXELS) == set()
 
 
+def test_the_setup_page_knows_neither_camera_nor_models():
+    assert loaded_by("edge.setup.__main__") & (PIXELS | {"paho", "edge.uplink", "edge.grant"}) == set()
+
+
+def test_the_setup_page_s_camera_knows_no_network_library():
+    assert loaded_by("edge.vision.aim.__main__") & (NETWORK | {"edge.setup"}) == set()
+
+
 def test_a_reset_knows_no_network_library():
     assert loaded_by("edge.reset") & NETWORK == set()
 
@@ -86,8 +94,11 @@ def users(folder, library):
         ("pyarrow", {"edge/listen/sinks/parquet.py"}),
         ("cwt", {"edge/seal.py", "edge/grant/signed.py"}),
         ("http", {"edge/enrol/client.py"}),
-        ("starlette", set()),
-        ("uvicorn", set()),
+        ("ifaddr", {"edge/setup/local.py"}),
+        ("jinja2", {"edge/setup/render.py"}),
+        ("starlette", {"edge/setup/page.py"}),
+        ("tomlkit", {"edge/setup/drawing.py"}),
+        ("uvicorn", {"edge/setup/serve.py"}),
     ],
 )
 def test_each_heavy_library_has_one_home(library, home):
@@ -118,6 +129,7 @@ def floor(name):
         return None
     floors = {
         "card": 3, "notices": 3, "vision": 3, "uplink": 3, "listen": 3, "enrol": 3, "reset": 3, "trial": 3, "update": 3,
+        "setup": 4,
         "grant": 2, "seal": 1, "records": 1, "trial_form": 1, "mqtt": 1,
     }  # fmt: skip
     return floors.get(parts[1], 0)

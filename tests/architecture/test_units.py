@@ -107,7 +107,7 @@ def test_users_keep_their_numbers() -> None:
     numbers = {name: int(number) for name, number in re.findall(r"^[ug] (vidik\S*)\s+(\d+)", said, re.MULTILINE)}
     assert numbers == {
         "vidik": 880, "vidik-vision": 881, "vidik-uplink": 882, "vidik-enrol": 883, "vidik-update": 884,
-        "vidik-link": 885, "vidik-events": 886,
+        "vidik-link": 885, "vidik-events": 886, "vidik-trial": 887,
     }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def trial(rig):
 
 def put(rig, *payloads):
     for payload in payloads:
-        Confirmations(rig.folder / "incoming" / "confirm").take("", payload)
+        Confirmations(rig.folder / "confirm").take("", payload)
 
 
 def asked_of(trial):
@@ -101,7 +101,7 @@ def test_a_flood_of_forgeries_ends_neither_the_camera_nor_its_patience(rig, tria
     asked, kid = asked_of(trial)
     put(rig, *(forged(asked, kid, os.urandom(32)) for _ in range(3 * MOST)))
     put(rig, b"\xff" * 200, b"\x9f" * 200, cbor2.dumps([1]), cbor2.dumps({0: 1, 1: [], 2: {}, 3: None}))
-    folder = rig.folder / "incoming" / "confirm"
+    folder = rig.folder / "confirm"
     (folder / "link").symlink_to("/etc/passwd")
     os.mkfifo(folder / "pipe")
     (folder / "folder").mkdir()

@@ -151,6 +151,15 @@ def test_a_camera_learns_who_may_open_its_test_reports(
     procedure.enrol(tmp_path / "later", claim_for(office, inventory, next(_next)), way.by_claim)
     with pytest.raises(TrialError, match="vidik provision recipient"):
         recipients_of(tmp_path / "later")
+    kept = (tmp_path / "later" / "identity" / "current" / "trust.toml").read_bytes()
+    cli.recipient(tmp_path / "court.pub", office.folder)
+    try:
+        assert procedure.refresh(tmp_path / "later", way.by_certificate) == ["court"]
+    finally:
+        (office.folder / "recipients" / "court.pub").unlink()
+    assert dict(recipients_of(tmp_path / "later")) == {"court": key}
+    assert (tmp_path / "later" / "identity" / "current" / "trust.toml").read_bytes() == kept
+    assert procedure.renew(tmp_path / "later", datetime.now(UTC), way.by_certificate) == []  # all of it still there
 
 
 def test_enrolling_again_with_the_same_claim_changes_nothing(way: Way, claim: Claim, tmp_path: Path) -> None:

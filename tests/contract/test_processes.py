@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from edge.handover import Sender
+from edge.update import signs
 from provisioning.broker import Broker, choose
 from tests.rig import Rig, end, environment, wait_for
 
@@ -77,6 +78,18 @@ def test_the_uplink_ends_cleanly_with_and_without_a_broker(rig: Rig, broker: Bro
         time.sleep(0.5)
         assert end(uplink) == 0
         assert not rig.inbox.exists()
+
+
+def test_the_uplink_states_whether_it_is_connected_as_a_new_image_has_to_show(rig: Rig, broker: Broker) -> None:
+    def lacking() -> str:
+        return "; ".join(signs.read(rig.folder / "notices", rig.folder / "stated", time.time()))
+
+    assert "the uplink states nothing" in lacking()
+    uplink = rig.uplink(rig.config(broker.port))
+    wait_for(lambda: "uplink" not in lacking(), 30.0)
+    broker.kill()
+    wait_for(lambda: "the uplink is not connected" in lacking(), 30.0)
+    end(uplink)
 
 
 def test_the_log_of_the_uplink_holds_no_payload_and_no_key(rig: Rig, broker: Broker) -> None:

@@ -6,6 +6,7 @@ device mapper, so the bundle here has the format ``plain``: one of the format ``
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.update import __main__ as program
 from edge.update.bundle import BundleError
+from edge.update.image import Image
 from edge.update.rauc import Rauc
 from edge.update.slots import RaucError
 from provisioning import keyfile, pki
@@ -166,6 +169,42 @@ def test_what_rauc_complains_of_is_told(service: Rauc, workshop: Workshop, tmp_p
     broken.write_bytes(workshop.bundle().read_bytes()[:-1])
     with pytest.raises(RaucError, match=r"rauc install failed: .*broken\.raucb"):
         service.install(broken)
+
+
+def test_the_programs_on_the_real_rauc(
+    service: Rauc, workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a device mapper RAUC refuses to mount the bundle, after everything else was done: that is told."""
+    image, camera = tmp_path / "image.toml", tmp_path / "camera"
+    image.write_text(Image(version="2026.11", board=BOARD, channel="release", floor="2026.9").toml())
+    camera.mkdir()
+    options = ["--config", camera / "camera.toml", "--image", image, "--system", tmp_path / "system.conf"]
+
+    def run(command: str, *more: object) -> int:
+        return program.main([command, *map(str, [*options, *more])])
+
+    def said() -> dict[str, str]:
+        found: dict[str, str] = json.loads((camera / "run" / "notices" / "update.json").read_bytes())
+        return found
+
+    (tmp_path / "state-A").write_text("bad")  # as after every start
+    assert run("health") == 0
+    assert (tmp_path / "state-A").read_text().strip() == "good"
+    assert said() == {"state": "current", "version": "2026.11", "slot": "rootfs.0", "cause": ""}
+    assert run("stick", workshop.bundle(channel="development")) == 4
+    assert said()["state"] == "refused"
+    assert run("health") == 0
+    assert said()["state"] == "refused"  # still
+    mapper = Path("/dev/mapper/control").exists() and _loop_devices()
+    assert run("stick", workshop.bundle()) == (10 if mapper else 5)
+    assert said()["state"] == ("installed" if mapper else "failed")
+    posts = sorted((camera / "events").glob("*.event"))
+    states = [json.loads(path.read_bytes())["facts"]["state"] for path in posts]
+    assert states == ["refused", "installing", "installed" if mapper else "failed"]
+    capsys.readouterr()
+    assert run("status") == 0
+    assert "2026.11 for vidik-generic-amd64, release; lowest version 2026.9" in capsys.readouterr().out
+    assert run("stick", tmp_path / "nothing") == (10 if mapper else 2)
 
 
 def test_nobody_but_the_update_process_may_ask_rauc_for_anything(workshop: Workshop) -> None:

@@ -176,6 +176,24 @@ def test_a_rollout_that_is_stopped_gives_not_another_byte(
     asked.close()
 
 
+def test_a_rollout_that_stops_in_the_middle_of_a_download_is_no_error(
+    served: Office, where: Address, inventory: Inventory, rollout: rollouts.Rollout, workshop: Workshop, tmp_path: Path
+) -> None:
+    camera = Camera(tmp_path / "camera", Machine(workshop.system("release")), OLD)
+    known = Rollouts(inventory)
+
+    class Stopping(HttpSource):
+        def download(self, digest: str, begin: int) -> Iterator[bytes]:
+            known.stop(rollout.number, "by hand", int(time.time()))
+            return super().download(digest, begin)
+
+    with pytest.raises(TryLater, match="may have ended"):
+        updating.pull(camera.unit(), lambda: Stopping(client.by_certificate(where)))
+    assert updating.pull(camera.unit(), lambda: source(where)) is End.DONE
+    assert camera.said.state == "current"
+    assert not list((camera.folder / "update").glob("*.part"))
+
+
 def test_what_a_camera_says_is_read_in_bounds(served: Office, where: Address) -> None:
     for body, status in [
         (b"{", 400), (b"[]", 400), (b'{"offer":1,"state":"splendid","version":"1"}', 400), (b"x" * 5000, 413),

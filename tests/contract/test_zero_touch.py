@@ -51,6 +51,7 @@ class Place:
         self.inventory._execute("PRAGMA synchronous=OFF")
         self.desk = Registrar(self.inventory, office.issuing(passphrase_file(office.folder.parent)))
         self.asked = 0
+        self.said: list[tuple[str, str]] = []
 
     def claim(self, camera: str) -> Claim:
         return registrar.make_claim(
@@ -68,7 +69,7 @@ class Place:
         return Desk(self.office, self.desk, claim)
 
     def take_in(self) -> list[str]:
-        return media.take_in(self.folder, self.media, self.connect)
+        return media.take_in(self.folder, self.media, self.connect, lambda *said: self.said.append(said))
 
     @property
     def sealed(self) -> bool:
@@ -97,6 +98,7 @@ def test_a_camera_comes_to_life_by_a_stick_and_is_sealed(place: Place) -> None:
         f"took in 'sought.grant' as {next((place.folder / 'grants').iterdir()).name}", "enrolled as cam-1",
     ]  # fmt: skip
     assert place.sealed
+    assert place.said == [("sealed", "by a claim on a medium")]
     settings = config.load(place.folder / "camera.toml", config.Vision)
     assert (settings.camera, settings.source, settings.lens.fps) == ("cam-1", "picamera:0", 20.0)
     assert settings.accelerator.kind == "edge-tpu"
@@ -213,7 +215,7 @@ def test_a_sealed_camera_stays_with_its_deployment(
     (place.medium / claims.FILE).write_text(f"{claim}\n")
     (place.medium / configuration.FILE).write_text("[vision]\nprivacy = []\n")
     with pytest.raises(EnrolError, match="another deployment"):
-        media.take_in(place.folder, place.media, thief.connect)
+        media.take_in(place.folder, place.media, thief.connect, lambda *_: None)
     thief.inventory.close()
     assert identity.in_force(place.folder / "identity") == before
     text = (place.folder / "camera.toml").read_text()
@@ -278,6 +280,7 @@ def test_a_cut_at_every_step(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
         one.take_in()
         assert whole(one.folder, camera) is not None
         assert one.sealed
+        assert one.said
         assert len(one.inventory.certificates(camera)) == 2
         assert [each.read_bytes() for each in (one.folder / "grants").glob("*.grant")] == [b"a grant"]
         one.inventory.close()

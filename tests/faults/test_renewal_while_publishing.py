@@ -81,7 +81,7 @@ class Deployment:
         self.ca = self.office.issuing(passphrase_file(folder))
         self.inventory: Inventory = self.office.inventory()
         self.desk = Registrar(self.inventory, self.ca)
-        create.add_subscriber(self.office, self.inventory, self.ca, "court", folder)
+        create.add_client(self.office, self.inventory, self.ca, "court", folder, role="subscriber")
         self.broker = OfficeBroker(self.office)
         self.broker.start()
         claim = registrar.make_claim(

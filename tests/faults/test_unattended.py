@@ -25,7 +25,7 @@ from edge import config
 from edge.audit import postbox
 from edge.clock import SystemClock
 from edge.vision import __main__ as vision
-from edge.vision import accelerate, build, runtime, sources
+from edge.vision import accelerate, build, runtime, sources, switch
 from edge.vision.accelerate import Accelerators
 from edge.vision.runtime import Entry, Model, ModelError
 from edge.vision.sources.live import CameraLost, Picture
@@ -315,8 +315,9 @@ def test_a_pipeline_that_halts_is_named(start: Callable[..., Unit], camera: Stre
 
 
 def test_it_is_set_for_the_night_and_for_the_day_again(
-    start: Callable[..., Unit], camera: StreetCamera, tmp_path: Path
+    start: Callable[..., Unit], camera: StreetCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(switch, "_AGAIN", 1.0)
     lamp = tmp_path / "leds" / "ir"
     night = f'steady_seconds = 1\ndwell_seconds = 1\nexposure_us = 2000\noutput = [{{name = "lamp", led = "{lamp}"}}]'
     fault = time.time()

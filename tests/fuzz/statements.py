@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import atexit
 import base64
+import io
 import itertools
 import json
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cbor2
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
+from rich.console import Console
 
-from edge import card, config, gaps
+from edge import card, config, gaps, trial_form
 from edge.audit import AuditError, chain, head, verify
 from edge.audit.head import Head
 from edge.errors import VidikError
@@ -28,6 +31,9 @@ from edge.listen.opener import Opener, Rejected
 from edge.listen.trust import check_signer
 from edge.uplink.documents import Documents
 from provisioning import grant_draft, grant_files, statements
+from provisioning.overview import board, judge, said
+from provisioning.overview.board import View
+from provisioning.overview.said import Statements
 from tests.audit_fakes import CA, CAMERA, ISSUED, NOW, SIGNER, open_log
 from tests.fuzz.mutate import mutated, mutated_bytes, mutated_text
 from tests.law import TRUST, make
@@ -47,6 +53,7 @@ STATUS = {
     "camera": CAMERA, "state": "online", "since": "2026-01-01T00:00:00Z", "version": "1", "spool": 3,
     "signing_certificate": base64.b64encode(ISSUED.certificate.public_bytes(Encoding.DER)).decode(),
 }  # fmt: skip
+HEALTH = json.dumps({"camera": CAMERA, "time": NOW, "state": "ok", "causes": ["warm"], "fps": 14.0}).encode()
 CONFIG = """[vision]
 camera = "cam-1"
 source = "clip.mp4"
@@ -161,6 +168,27 @@ def heard(channel):
     return target
 
 
+def confirmed(content):
+    """A camera that looks at what came as the confirmation of its test report."""
+    if not trial_form.confirms(content, generate.trial(), bytes(8)):
+        raise VidikError("not confirmed")
+
+
+def overseen(content):
+    """The fleet view, with the same bytes in every place of a camera: whatever they are, the camera has its line."""
+    heard_of = Statements(CA.certificate)
+    for channel in said.CHANNELS:
+        heard_of.take(f"vidik/v1/{CAMERA}/{channel}", content)
+    known, now = {}, datetime.fromtimestamp(NOW, UTC)
+    heard_of.read(known, now)
+    (line,) = judge.lines(known, None, now)
+    console = Console(width=150, file=io.StringIO(), color_system=None)
+    console.print(board.table(View([line], [line], now), "Fuzz", 150, 5))
+    assert all(character.isprintable() or character == "\n" for character in console.file.getvalue())
+    if len(known[CAMERA].wrong) == len(said.CHANNELS):
+        raise VidikError("no statement at all")
+
+
 def told(content):
     """The uplink's look at a document from the broker."""
     Documents(HOME / "incoming").take("", content)
@@ -191,6 +219,9 @@ TARGETS = {
     "audit segment": (audited, [SEGMENT], mutated_bytes),
     "card": (lambda c: statements.check_card(c, CA.certificate), [card.sign(CARD, SIGNER)], mutated_text),
     "card, signed": (resigned_card, [msgspec.json.encode(CARD)], mutated_text),
+    "trial": (trial_form.decode, [trial_form.encode(generate.trial())], mutated),
+    "confirmation of a trial": (confirmed, [trial_form.confirm(generate.trial(), bytes(8))], mutated_bytes),
+    "fleet view": (overseen, [json.dumps(STATUS).encode(), card.sign(CARD, SIGNER), HEALTH], mutated_text),
     "status": (heard("status"), [json.dumps(STATUS).encode()], mutated_text),
     "gap announcement": (lambda c: gaps.decode(c, CAMERA), [gaps.encode(GAP)], mutated_text),
     "gap announcement, heard": (heard("gap"), [gaps.encode(GAP)], mutated_text),

@@ -11,6 +11,7 @@ test("the AsyncAPI document is valid and names every channel", async () => {
   assert.deepEqual(diagnostics.filter(({ severity }) => severity <= 1).map(({ message, path }) => [message, path.join(".")]), []);
   assert.equal(document.version(), "3.0.0");
   const addresses = document.allChannels().all().map((channel) => channel.address()).sort();
-  assert.deepEqual(addresses, ["audit", "card", "config", "face", "gap", "grant", "health", "plate", "signal/{name}", "status"]
+  assert.deepEqual(addresses, ["audit", "card", "config", "confirm", "face", "gap", "grant", "health", "plate",
+    "signal/{name}", "status", "trial", "update"]
     .map((name) => `vidik/v1/{camera}/${name}`));
 });

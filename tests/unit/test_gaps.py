@@ -192,3 +192,22 @@ def test_gaps_are_shown():
     Console(file=screen, width=200).print(board._render())
     assert "3 report(s) lost (full)" in screen.getvalue()
     assert "1 gap" in screen.getvalue()
+
+
+def test_reports_for_others_are_no_losses():
+    made = Account()
+    made.came_for_another()  # before any number is expected: explains nothing
+    made.came((1, 10))
+    for _ in range(3):
+        made.came_for_another()
+    made.came((1, 14))
+    assert (made.missing(), made.lost) == ([(1, 11, 13)], 0)
+    made.came((1, 17))
+    assert made.lost == 2  # which of the five holes they are, only who holds all keys can say
+    made.announced(gap(15, 16, 2))
+    assert (made.missing(), made.lost) == ([(1, 11, 13)], 0)
+
+
+def test_with_every_key_what_is_lost_is_what_is_missing():
+    made = account(1, 2, 5, 9)
+    assert made.lost == sum(len(hole) for hole in made.missing()) == 5

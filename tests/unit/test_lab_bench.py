@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from lab_fakes import picture
 
+from edge import config
 from edge.errors import VidikError
-from edge.vision.values import Box
-from models.lab.bench import crowd, law, peers, stages
+from edge.vision import build
+from edge.vision.values import Box, Frame
+from models.lab.bench import allocations, crowd, law, peers, stages
 from models.lab.faces_eval import Embeddings
 
 
@@ -100,3 +102,26 @@ def test_the_crowd_stays_in_view_and_apart() -> None:
         assert [scene.whose(place, number) for place in places] == list(range(5))
         assert int((scene.frame(number).pixels == 9).all(axis=2).sum()) == 5 * 112 * 92
     assert scene.whose(Box(0, 0, 10, 10), 0) is None
+
+
+def street(number: int) -> Frame:
+    """A 1920x1080 picture in which a bright square moves."""
+    pixels = np.full((1080, 1920, 3), 90, np.uint8)
+    pixels[400:480, 20 * number : 20 * number + 120] = 200
+    return Frame(pixels, number, number / 15, number / 15)
+
+
+def test_looking_takes_no_memory_that_a_buffer_could_have_held() -> None:
+    look, detect = build.look(config.Look()), build.detect()
+    frames = [street(n) for n in range(20)]
+    found = allocations.watch(lambda f: detect(f, look.plan(f, [])), frames, 10, lambda *_: None)
+    assert found["frames"] == 10
+    assert found["kib_transient"] < 600, "an input picture alone has 720 KiB, the half of a frame 1519"
+
+
+def test_memory_that_is_taken_and_given_back_shows() -> None:
+    frames = [street(0)] * 15
+    found = allocations.watch(lambda f: f.pixels[::2, ::2].copy(), frames, 5, lambda *_: None)
+    assert found["kib_transient"] > 1500
+    with pytest.raises(VidikError, match="too short"):
+        allocations.watch(lambda _: None, frames[:3], 5, lambda *_: None)

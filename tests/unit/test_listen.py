@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from edge.listen import opener as opener_module
 from edge.listen.cli import app
 from edge.listen.client import Connection, KeyFileError, Listener, read_ca, read_keys
 from edge.listen.display import Board, Lines, as_json, plain
-from edge.listen.opener import Opened, Opener, Rejected, Sealed, Status
+from edge.listen.opener import Opened, Opener, Rejected, Sealed, Status, Tried
 from edge.records import FaceReport, Measure, PlateReport, Trigger
 from provisioning import pki
 from tests.rig import CAMERA, Rig
@@ -90,6 +91,25 @@ def test_the_key_of_the_uplink_cannot_sign_reports(rig: Rig, opener: Opener) -> 
     report = opened(genuine.take(PLATE_TOPIC, rig.sealed(1)))
     assert opener.take(PLATE_TOPIC, forger.seal(report, rig.recipient.public_key())) == []
     assert opener.waiting == 1
+
+
+def test_test_reports_are_shown_to_people_and_left_out_for_programs(rig: Rig) -> None:
+    output, warnings = io.StringIO(), io.StringIO()
+    trial = Tried(CAMERA, 1.7e9, b"", 210, answered=True)
+    with Lines(output, warnings) as lines:
+        lines.show(trial)
+        lines.show(replace(trial, camera="evil\x1b[2J", answered=False))
+    assert output.getvalue() == ""
+    assert f"test report of {CAMERA}: opened, and the camera told so" in warnings.getvalue()
+    assert "opened; the camera was not told" in warnings.getvalue()
+    assert "2 tried" in warnings.getvalue()
+    assert "\x1b" not in warnings.getvalue()
+    console = Console(width=120, file=io.StringIO())
+    board = Board(Listener(rig.address("subscriber", 1), rig.ca.certificate, rig.keys), console)
+    board.show(trial)
+    console.print(board._render())
+    assert "trial" in console.file.getvalue()
+    assert "test report: opened, and the camera told so" in console.file.getvalue()
 
 
 def opened(found: list) -> PlateReport | FaceReport:

@@ -263,6 +263,16 @@ def test_halving_once_and_halving_for_each_give_the_same() -> None:
                 assert np.array_equal(image.shrink(frame, 24, 16), alone)
 
 
+def test_the_half_of_a_part_is_that_part_of_the_half() -> None:
+    frame = np.random.default_rng(6).integers(0, 255, (64, 96, 3), np.uint8)
+    for region in (image.Region(10, 20, 74, 60), image.Region(11, 20, 75, 60), image.Region(32, 0, 96, 64)):
+        part = image.cut(frame, region)
+        alone = image.shrink(part, 16, 10)
+        with image.halves.during(frame):
+            assert np.array_equal(image.shrink(part, 16, 10), alone)
+            assert np.array_equal(image.shrink(image.cut(frame.copy(), region), 16, 10), alone), "of another picture"
+
+
 def test_many_frames_leave_nothing_behind() -> None:
     camera = ScriptedCamera()
     with LiveSource(camera) as source:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.vision.look import BudgetError, Grid, Look
+from edge.vision.look import MOVED_AGAIN, BudgetError, Grid, Look
 from edge.vision.track import Track
 from edge.vision.values import Box, Frame, Kind, Region
 
@@ -106,15 +106,22 @@ def test_a_small_budget_lengthens_the_promise_and_says_so():
         Look(BOTH, 0.7, 25.9)
 
 
-def test_what_moves_comes_first():
+def test_what_moves_comes_first_unless_it_was_examined_just_before():
     look = Look({Kind.FACE: FACES}, 100.0)
-    still, moved = frame(1), frame(2).pixels.copy()
+    still, moved, gone = frame(1), frame(2).pixels.copy(), frame(3).pixels
     moved[900:1000, 1600:1700] = 200
     look.plan(frame(0), [])
     assert look.plan(still, [])[1:] == []
-    (glance,) = look.plan(Frame(moved, 2, 0.2, 1.8e9), [])[1:]
+    (glance,) = look.plan(Frame(moved, 2, 0.4, 1.8e9), [])[1:]
     assert (glance.region.x0 <= 1600, glance.region.x1 >= 1700) == (True, True)
     assert (glance.region.y0 <= 900, glance.region.y1 >= 1000) == (True, True)
+    last, gaps = {glance.region: 0.4}, []
+    for n in range(5, 20):
+        for one in look.plan(Frame(gone if n % 2 else moved, n, n / 10, 1.8e9), [])[1:]:
+            gaps.append(n / 10 - last.get(one.region, 0.0))
+            last[one.region] = n / 10
+    assert len(gaps) > 5
+    assert min(gaps) >= MOVED_AGAIN - 1e-6
 
 
 def test_a_moving_camera_shows_no_place_to_prefer():

@@ -106,6 +106,8 @@ def test_the_loopback_of_ipv6_is_served_too_where_there_is_one(served: int) -> N
         b'{"time": 1, "state": "ok", "skipped": {"a\\nvidik_forged 1": 3}}',
         b'{"time": 1, "state": "ok", "skipped": {"BG123AB": 3}}',
         b'{"time": 1, "state": "ok", "fps": "fast"}',
+        b'{"time": 1, "state": "o\xffk"}',
+        b'{"time": 1, "state": "ok", "causes": ' + b"[" * 5000,
         b'{"time": 1, "state": "ok", "frames": 1e300}',
     ],
 )  # fmt: skip

@@ -155,6 +155,8 @@ def test_forged_facts_are_refused_or_cut(camera, facts):
         b"\xff\x00" * 40,
         b"[" * 4000,
         b"x" * 5000,
+        b'{"event":"update","facts":{"state":"\xff"},"time":1,"nonce":"0000000000000000"}',
+        b'{"event":"update","fa\xffcts":{},"time":1,"nonce":"0000000000000000"}',
         b'{"event":"update","facts":{"state":true},"time":1,"nonce":"0000000000000000"}',
         b'{"event":"update","facts":{},"time":-1,"nonce":"0000000000000000"}',
         b'{"event":"update","facts":{},"time":1e400,"nonce":"0000000000000000"}',

@@ -11,7 +11,7 @@ import pytest
 
 from edge import config
 from edge.errors import VidikError
-from edge.vision.image import MAX_PIXELS, Capture, Control
+from edge.vision.image import MAX_PIXELS, Capture
 from edge.vision.sources import LiveSource, MemorySource, Paced, PhotoSource, Skip, VideoSource, open_source
 from edge.vision.sources.gstreamer import GstCamera
 from edge.vision.sources.live import CameraLost
@@ -185,18 +185,19 @@ class Settable(FakeCapture):
 
     def __init__(self, times: list[float], *, gain: bool = True) -> None:
         super().__init__(times)
-        self.values = {Control.AUTO_EXPOSURE: 3.0, Control.EXPOSURE: 157.0, Control.SATURATION: 64.0}
-        self.values |= {Control.GAIN: 10.0} if gain else {}
+        self.values = {"AUTO_EXPOSURE": 3.0, "EXPOSURE": 157.0, "SATURATION": 64.0}
+        self.values |= {"GAIN": 10.0} if gain else {}
         self.changes = 0
 
-    def control(self, control: Control) -> float:
-        return self.values.get(control, 0.0)
+    def control(self, name: str) -> float:
+        return self.values.get(name, 0.0)
 
-    def set_control(self, control: Control, value: float) -> bool:
+    def set_control(self, name: str, value: float) -> bool:
+        assert hasattr(cv2, f"CAP_PROP_{name}")
         self.changes += 1
-        if control in self.values:
-            self.values[control] = value
-        return control in self.values
+        if name in self.values:
+            self.values[name] = value
+        return name in self.values
 
 
 def test_a_v4l2_cameras_exposure_gain_and_colour_can_be_set_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

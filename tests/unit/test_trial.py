@@ -74,7 +74,7 @@ def test_there_and_back(rig: Rig, inbox: Receiver) -> None:
         (found,) = opener_of(rig).take(f"vidik/v1/{CAMERA}/trial", item.sealed)
         assert isinstance(found, Tried)
         assert found.camera == CAMERA
-        Confirmations(rig.folder / "incoming" / "confirm").take("", found.confirmation)
+        Confirmations(rig.folder / "confirm").take("", found.confirmation)
         assert trial.state().state == "confirmed"
         assert trial.state().confirmed == ("court",)
 
@@ -89,7 +89,7 @@ def test_each_recipient_confirms_for_itself(rig: Rig, inbox: Receiver) -> None:
         ]
         (tried,) = (each for each in found if isinstance(each, Tried))
         assert [each for each in found if isinstance(each, Sealed)]  # genuine, and for somebody else
-        Confirmations(rig.folder / "incoming" / "confirm").take("", tried.confirmation)
+        Confirmations(rig.folder / "confirm").take("", tried.confirmation)
         clock.now += 10 * ANSWER_SECONDS
         assert (trial.state().confirmed, trial.state().missing) == (("court",), ("police",))
         assert "Not yet by: police" in trial.state().says
@@ -106,7 +106,7 @@ def test_nobody_answers_and_then_late(rig: Rig, inbox: Receiver) -> None:
         assert "nobody has confirmed it" in trial.state().says
         assert "court" in trial.state().says
         (found,) = opener_of(rig).take(f"vidik/v1/{CAMERA}/trial", item.sealed)
-        Confirmations(rig.folder / "incoming" / "confirm").take("", found.confirmation)
+        Confirmations(rig.folder / "confirm").take("", found.confirmation)
         assert trial.state().state == "confirmed"
 
 
@@ -147,7 +147,7 @@ def test_sending_again_forgets_what_was_before(rig: Rig, inbox: Receiver) -> Non
         (second,) = taken(inbox, 1)
         assert first.key != second.key
         answers = [opener_of(rig).take(f"vidik/v1/{CAMERA}/trial", item.sealed)[0] for item in (first, second)]
-        kept = Confirmations(rig.folder / "incoming" / "confirm")
+        kept = Confirmations(rig.folder / "confirm")
         kept.take("", answers[0].confirmation)
         assert trial.state().state == "waiting"
         kept.take("", answers[1].confirmation)

@@ -143,6 +143,13 @@ def test_the_first_trust_file_is_written_by_hand(tmp_path):
         loaded = trust.load(path)
         assert (loaded.expires, loaded.version, loaded.faces.days, loaded.plates.days) == (1795000000, 1, 7, 365)
         assert trust.decode(trust.encode(loaded)) == loaded
+    without_counts = TEXT.format(expires=1, authority=PEOPLE[0].key, operator=PEOPLE[1].key).partition("listed")[0]
+    for more, listed in (("", Rule(1, 1)), ("listed = { authority = 1 }\n", Rule(1, 1)), ("listed = {}", Rule(1, 1))):
+        path.write_text(without_counts + more)
+        assert trust.load(path).faces == Rules(7, listed, Rule(1, 1))
+    path.write_text(without_counts + "listed = { authority = 1, operator = 0 }")
+    with pytest.raises(TrustError, match="authority alone"):
+        trust.load(path)
     for broken in ("", "expires = 2026-11-18", TEXT.format(expires='"soon"', authority="", operator=""), "\xff"):
         path.write_text(broken, encoding="latin-1")
         with pytest.raises(TrustError, match=r"trust\.toml"):

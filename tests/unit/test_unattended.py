@@ -18,7 +18,7 @@ from edge.uplink.notices import Notices
 from edge.vision.governor import Governor, Level, SparingLook
 from edge.vision.health import Health, put, temperature
 from edge.vision.look import Grid, Look
-from edge.vision.sources import LiveSource, MemorySource
+from edge.vision.sources import Condition, LiveSource, MemorySource, State
 from edge.vision.values import Frame, Kind
 from edge.vision.warden import Warden
 from edge.vision.watch import Watched
@@ -212,6 +212,24 @@ def test_the_watchdog_is_fed_by_frames_that_were_described_and_by_nothing_else(
     clock.now += 1
     warden.idle()
     assert manager.recv(999) == b"WATCHDOG=1"
+
+
+def test_a_camera_that_is_not_there_is_no_reason_to_start_anew(manager: socket.socket, tmp_path: Path) -> None:
+    """Else systemd would end a start that never is over."""
+    clock = Clock()
+    source = LiveSource(ScriptedCamera(), clock=clock)
+    warden = Warden(vision_settings(), Health(tmp_path, "cam-1", clock), Governor(80.0), lambda: source, clock=clock)
+    warden.idle()
+    assert manager.recv(999) == b"WATCHDOG=1"
+    source.condition = Condition(State.LOST, "no cable", clock.now, 0)
+    clock.now += 1
+    warden.idle()
+    assert manager.recv(999) == b"READY=1\nSTATUS=waiting for the camera"
+    assert manager.recv(999) == b"WATCHDOG=1\nSTATUS=camera lost: no cable"
+    source.condition = Condition(State.RUNNING, "", clock.now, 1)
+    clock.now += 1
+    warden.done()
+    assert manager.recv(999) == b"WATCHDOG=1\nSTATUS=works"
 
 
 def test_a_new_configuration_is_taken_over_and_a_broken_one_is_not(tmp_path: Path) -> None:

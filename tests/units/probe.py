@@ -10,7 +10,8 @@ FAMILIES = ("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSO
 CAMERA = Path("/data/camera")
 READ = (
     "camera.toml", "identity/current/signing.pem", "identity/current/signing.key", "identity/current/connection.key",
-    "state/boot", "spool/spool.sqlite", "grants", "events", "update", "run/inbox", "run/notices/health.json",
+    "state/boot", "spool/spool.sqlite", "grants", "events", "update", "run/inbox", "run/confirm",
+    "run/notices/health.json",
 )  # fmt: skip
 DEVICES = ("/dev/video0", "/dev/kmsg", "/dev/mem", "/dev/tpmrm0", "/dev/null")
 

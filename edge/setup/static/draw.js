@@ -113,11 +113,15 @@ function drop() {
 canvas.addEventListener("pointerup", drop);
 canvas.addEventListener("pointercancel", () => { drag = null; paint(); });
 
+function take(button) {
+  tool = button.dataset.tool;
+  for (const other of document.querySelectorAll("[data-tool]")) other.ariaChecked = String(other === button);
+}
+
 for (const button of document.querySelectorAll("[data-tool]")) {
-  button.addEventListener("click", () => {
-    tool = button.dataset.tool;
-    for (const other of document.querySelectorAll("[data-tool]")) other.ariaChecked = String(other === button);
-  });
+  // at the first touch: a quick thumb that has just drawn would have to wait for the click
+  button.addEventListener("pointerdown", () => take(button));
+  button.addEventListener("click", () => take(button));
 }
 
 function field(kind, parent, attributes) {

@@ -135,9 +135,9 @@ class Newest:
                 self._frame = replace(frame, monotonic=last)
                 self._fresh.notify()
             self.trouble = ""
-        if last is None:
+        if last is None and not self._ending.is_set():
             self.trouble = "the source has no picture in it"
-        else:
+        elif last is not None:
             self._offset = last + _AGAIN  # time goes on when a file begins anew
 
 

@@ -259,12 +259,14 @@ class LiveSource(Source):
         self._last = max(elapsed, self._last + _STEP) if self._last >= 0 else elapsed
         return self._last
 
-    def adjust(self, settings: config.Camera) -> None:
-        """Has the camera set exposure, gain and colour anew."""
+    def adjust(self, settings: config.Camera) -> bool:
+        """Has the camera set exposure, gain and colour anew; false when that has to be tried again."""
         try:
             self._camera.adjust(settings)
         except Exception as error:  # a driver in trouble throws anything; if it is lost, that shows elsewhere
             _log.error("%s cannot be set: %s", self._camera.name, error)
+            return False
+        return True
 
     def _skip(self, why: Skip) -> None:
         self.skipped[why] += 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from edge import config
-from edge.vision.image import Capture, Control
+from edge.vision.image import Capture
 from edge.vision.sources.live import CameraLost, Picture
 
 _NO_STAMP = 0.0
+_AUTO_EXPOSURE, _EXPOSURE, _GAIN, _SATURATION = "AUTO_EXPOSURE", "EXPOSURE", "GAIN", "SATURATION"
 _MANUAL, _AUTOMATIC = 1, 3  # of exposure: manual, aperture priority
 _EXPOSURE_UNIT = 100  # microseconds
 _log = logging.getLogger(__name__)
@@ -60,19 +61,17 @@ class V4l2Camera:
         self._settings, self._due = settings, True
 
     def _apply(self, capture: Capture, settings: config.Camera) -> None:
-        wanted: list[tuple[Control, float]] = [
-            (Control.AUTO_EXPOSURE, _AUTOMATIC if settings.exposure_us is None else _MANUAL)
-        ]
+        wanted = [(_AUTO_EXPOSURE, float(_AUTOMATIC if settings.exposure_us is None else _MANUAL))]
         if settings.exposure_us is not None:
-            wanted.append((Control.EXPOSURE, max(1, round(settings.exposure_us / _EXPOSURE_UNIT))))
+            wanted.append((_EXPOSURE, max(1, round(settings.exposure_us / _EXPOSURE_UNIT))))
         if settings.gain is not None:
-            wanted.append((Control.GAIN, settings.gain))
+            wanted.append((_GAIN, settings.gain))
         if settings.monochrome:
-            self._colours = capture.control(Control.SATURATION) if self._colours is None else self._colours
-            wanted.append((Control.SATURATION, 0.0))
+            self._colours = capture.control(_SATURATION) if self._colours is None else self._colours
+            wanted.append((_SATURATION, 0.0))
         elif self._colours is not None:
-            wanted.append((Control.SATURATION, self._colours))
-        refused = [control.name.lower() for control, value in wanted if not capture.set_control(control, value)]
+            wanted.append((_SATURATION, self._colours))
+        refused = [name.lower() for name, value in wanted if not capture.set_control(name, value)]
         if refused:
             _log.warning("%s does not take %s", self.name, ", ".join(refused))
 

@@ -66,10 +66,7 @@ class _Spent:
 
 def measure(settings: config.Vision, most: int, drawing: Path, progress: Progress) -> dict[str, Any]:
     """Runs the pipeline on one core over at most ``most`` frames of ``settings.source``, counts one half of them and
-    draws the other; milliseconds are a frame's.
-
-    ``fps_two_cores`` is reckoned, from the longer of both detectors' CPU times where they work side by side, and from
-    the sum of all shared by two cores, whichever is less. Raises ``VidikError`` when there are too few frames.
+    draws the other; milliseconds are a frame's. Raises ``VidikError`` when there are too few frames.
     """
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
@@ -124,13 +121,10 @@ def _figures(spent: _Spent, frames: int) -> dict[str, Any]:
     ms = {name: 1000 * seconds / frames for name, seconds in spent.seconds.items()}
     step, models, decode = ms["step"], ms["models"], ms["decode"]
     plates, faces = ms[Kind.PLATE.value], ms[Kind.FACE.value]
-    longest = step - min(plates, faces)
     return {
         "cpu_ms": {"step": round(step, 2), "models": round(models, 2), "overhead": round(step - models, 2),
                    "plates": round(plates, 2), "faces": round(faces, 2), "decode": round(decode, 2)},
         "overhead_share": round((step - models) / step, 3),
         "core_share_at_15_fps": round(FPS * step / 1000, 3),
         "core_share_with_decoding": round(FPS * (step + decode) / 1000, 3),
-        "fps_one_core": round(1000 / (step + decode), 1),
-        "fps_two_cores": round(1000 / max(longest, (step + decode) / 2), 1),
     }  # fmt: skip
