@@ -195,7 +195,7 @@ def test_each_reads_what_concerns_it(seen: dict[str, dict[str, Any]]) -> None:
     assert readable("uplink") == public | {"spool/spool.sqlite", "run/confirm"}
     assert readable("link") == public
     keys = {"identity/current/signing.key", "identity/current/connection.key"}
-    assert readable("enrol") == public | keys | {"grants"}
+    assert readable("enrol") == public | keys | {"grants", "events"}
     assert readable("renew") == public | keys
     assert readable("setup") == public | keys | {"grants", "events", "run/inbox", "run/confirm"}
     for name in ("update", "update-stick", "health"):
