@@ -77,7 +77,7 @@ def ask(connection: socket.socket, scan: bool) -> Answer:
         picture = _exactly(connection, pictured)
     except OSError as error:
         raise AimingError(f"The camera process does not answer: {error}. It is started again by itself.") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # also for names that are no UTF-8
         raise AimingError(f"The camera process measured nonsense: {error}.") from error
     if picture and not picture.startswith(b"\xff\xd8"):
         raise AimingError("The camera process sent something that is no JPEG picture.")

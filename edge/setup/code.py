@@ -53,7 +53,7 @@ def checker(folder: Path) -> Callable[[str], bool]:
     path = folder / FILE
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise CodeError(
             f"The code in {path} cannot be read: {error}. Make a new one and print it: python -m edge.setup "
             f"--folder {folder} label"

@@ -65,7 +65,7 @@ def parse(text: bytes) -> Drawing:
     """The drawing that a page sent. Raises ``DrawingError``."""
     try:
         return msgspec.json.decode(text, type=Drawing)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # also for names that are no UTF-8
         raise DrawingError(f"What was drawn cannot be used: {error}.") from error
 
 

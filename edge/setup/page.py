@@ -85,7 +85,7 @@ class _Page:
 
         async def answer(request: Request) -> Response:
             token = request.cookies.get(COOKIE, "")
-            form = _form(await request.body())
+            form = form_of(await request.body())
             if not self.door.admits(token) or not self.door.proves(token, form.get("proof", "")):
                 return self._refused(request, "refused.form", 403)
             return await handler(request, form)
@@ -100,7 +100,7 @@ class _Page:
         return self._door(request)
 
     async def code(self, request: Request) -> Response:
-        token, form = request.cookies.get(COOKIE, ""), _form(await request.body())
+        token, form = request.cookies.get(COOKIE, ""), form_of(await request.body())
         if not self.door.proves(token, form.get("proof", "")):
             return self._door(request, status=403, error=self._says(request, "refused.form"))
         outcome = self.door.enter(form.get("code", "")[:64])
@@ -239,7 +239,7 @@ def _with_cookie(answer: Response, name: str, value: str) -> Response:
     return answer
 
 
-def _form(body: bytes) -> Form:
+def form_of(body: bytes) -> Form:
     """The fields of a form, each once; nothing when it is none."""
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=8)

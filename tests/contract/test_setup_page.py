@@ -227,7 +227,7 @@ def test_hostile_forms_are_refused(page: SetupPage, body: bytes) -> None:
 # the steps -------------------------------------------------------------------------------------------------
 
 
-def test_a_claim_held_before_the_camera_enrols_and_the_phone_never_sees_it(page: SetupPage) -> None:
+def test_a_claim_held_before_the_camera_enrols_and_no_page_repeats_it(page: SetupPage) -> None:
     technician = page.inside()
     measures = msgspec.structs.replace(page.answer.measures, claim=CLAIM)
     page.answer = Answer(measures, page.answer.picture)

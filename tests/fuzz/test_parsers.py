@@ -25,7 +25,7 @@ from edge.grant import document, signed, trust
 from edge.grant.store import GrantStore
 from edge.handover import frame
 from tests import law
-from tests.fuzz import statements, unattended, updates
+from tests.fuzz import setup_page, statements, unattended, updates
 from tests.fuzz.mutate import mutated
 from tests.vectors import generate
 
@@ -102,7 +102,7 @@ TARGETS = {
     "acknowledgements": (lambda c: frame.unpack_acknowledgements(bytearray(c)), [ANSWER]),
 }  # fmt: skip
 TARGETS = {name: (*target, mutated) for name, target in TARGETS.items()} | statements.TARGETS
-TARGETS |= updates.TARGETS | unattended.TARGETS
+TARGETS |= updates.TARGETS | unattended.TARGETS | setup_page.TARGETS
 
 
 @contextmanager

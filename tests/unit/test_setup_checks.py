@@ -69,7 +69,8 @@ def camera(folder: Path, ca: pki.Issued, port: int, host: str = "localhost") -> 
     pki.issue_signing(ca, "cam-1").save(held, "signing")
     (held / "ca.pem").write_bytes((folder / "ca.pem").read_bytes())
     text = CAMERA.replace('host = "broker.example"', f'host = "{host}"\nport = {port}\nspool_bytes = 1048576')
-    for line, file in (('ca = "ca"', "ca.pem"), ('certificate = "c"', "connection.pem"), ('key = "k"', "connection.key")):
+    files = (('ca = "ca"', "ca.pem"), ('certificate = "c"', "connection.pem"), ('key = "k"', "connection.key"))
+    for line, file in files:
         text = text.replace(f"\n{line}", f'\n{line.partition(" ")[0]} = "identity/made/{file}"')
     (folder / "camera" / "camera.toml").write_text(text)
     return folder / "camera"

@@ -84,8 +84,9 @@ class Unit:
     def claim(self) -> bytes:
         inventory = self.office.inventory()
         made = registrar.make_claim(
-            inventory, CAMERA, self.office.settings(), self.office.pin(), now=int(time.time()), seconds=3600
-        )
+            inventory, CAMERA, self.office.settings(), self.office.pin(), now=int(time.time()), seconds=3600,
+            replace=True,
+        )  # fmt: skip
         inventory.close()
         self.secret = made.secret
         return f"{made}\n".encode()
@@ -326,6 +327,24 @@ def test_a_hung_vision_is_started_again(camera: Machine) -> None:
     print(f"a hung vision was started again after {time.monotonic() - began:.0f} s")
     assert "Watchdog timeout" in camera.journal("vidik-vision.service")
     camera.wait_for("vidik-vision.service", seconds=60.0)
+
+
+def test_a_new_identity_reaches_those_that_run(unit: Unit, camera: Machine) -> None:
+    names = ("vidik-uplink.service", "vidik-vision.service")
+    before = {name: camera.show(name, "MainPID")["MainPID"] for name in names}
+    unit.bring(claims.FILE, unit.claim())
+    camera.unplug()
+    camera.plug()
+    for name in names:
+        until = time.monotonic() + 60
+        while camera.show(name, "MainPID")["MainPID"] in (before[name], "0"):
+            assert time.monotonic() < until, camera.journal("vidik-replaced.service")
+            time.sleep(0.2)
+        camera.wait_for(name, seconds=60.0)
+    until = time.monotonic() + 30
+    while '"connected": true' not in camera.run("cat", "/run/vidik/uplink/uplink.json", check=False):
+        assert time.monotonic() < until, camera.journal("vidik-uplink.service")[-2000:]
+        time.sleep(0.2)
 
 
 def test_processes_that_die_come_back(camera: Machine) -> None:

@@ -20,7 +20,8 @@ from edge.vision.values import Frame, Masked
 _QUALITIES = (72, 50, 30)  # of JPEG: the first that fits what the page takes
 _TILTS = 9  # frames over which the tilt is steadied
 _WAIT = 3.0  # seconds for a frame
-_AGAIN = 1.0  # seconds until a source that ended or failed is opened again
+_AGAIN = 1.0  # seconds until a source that failed is opened again
+_SOON = 0.1  # and one that came to its end
 
 Encode = Callable[[Masked, int], bytes]
 Open = Callable[[], FrameSource]
@@ -123,7 +124,7 @@ class Newest:
                     self._read(source, name)
             except VidikError as error:
                 self.trouble = str(error)[:500]
-            self._ending.wait(_AGAIN if self.trouble else 0.0)
+            self._ending.wait(_AGAIN if self.trouble else _SOON)
 
     def _read(self, source: FrameSource, name: str) -> None:
         last = None
