@@ -39,7 +39,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class TooLong(Exception):
-    """A body went on beyond what is taken."""
+    """A body went on beyond what is taken. The status for it is 413."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,20 @@ class Guard:
                 raise TooLong
             return message
 
+        started = False
+
         async def dressed(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 
         try:
             await self.app(scope, bounded, dressed)
         except TooLong:
-            await self._refuse(413, send)
+            if not started:
+                await self._refuse(413, send)
 
     def verdict(self, peer: str, method: str, headers: dict[str, str]) -> int:
         """The status with which a request is turned away, 0 for none. ``headers``: names in small letters."""

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from edge.errors import VidikError
 from edge.setup import drawing, render
 from edge.setup.door import Door
+from edge.setup.guard import TooLong
 from edge.setup.steps import Steps
 from edge.setup.words import wanted, words
 
@@ -59,7 +60,10 @@ def application(steps: Steps, door: Door, finish: Callable[[], None]) -> Starlet
         Route("/preview", page.shown(page.preview)),
         Route("/static/{name}", page.static),
     ]
-    return Starlette(routes=routes, exception_handlers={404: page.missing, 405: page.missing, VidikError: page.failed})
+    return Starlette(
+        routes=routes,
+        exception_handlers={404: page.missing, 405: page.missing, VidikError: page.failed, TooLong: _too_long},
+    )
 
 
 @dataclass
@@ -237,6 +241,10 @@ def _choose(request: Request, chosen: str) -> Response:
 def _with_cookie(answer: Response, name: str, value: str) -> Response:
     answer.set_cookie(name, value, path="/", secure=True, httponly=True, samesite="strict")
     return answer
+
+
+async def _too_long(_: Request, __: Exception) -> Response:
+    return Response(status_code=413)
 
 
 def form_of(body: bytes) -> Form:

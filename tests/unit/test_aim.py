@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import socket
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,8 +24,8 @@ from edge.vision.aim.__main__ import Settings, machine
 from edge.vision.aim.eye import Eye, Machine, Newest
 from edge.vision.aim.mask import Mask
 from edge.vision.aim.server import Server
-from edge.vision.sources import MemorySource
-from edge.vision.values import Box, Detection, Frame, Kind, Masked
+from edge.vision.sources import MemorySource, Source
+from edge.vision.values import Box, Detection, Frame, Kind, Masked, Pixels
 from tests.rig import wait_for
 
 EDGE = Path(__file__).parent.parent.parent / "edge"
@@ -278,6 +280,27 @@ def test_a_source_that_fails_is_tried_again_and_a_file_begins_anew() -> None:
     assert second is not None
     assert second.monotonic > first.monotonic
     assert frames.trouble == ""
+
+
+def test_a_frame_stays_what_it_was_while_the_source_goes_on() -> None:
+    """What is masked must be what is shown, and sources fill the next frame into the same memory."""
+
+    class Reusing(Source):
+        def _pictures(self) -> Iterator[tuple[Pixels, float]]:
+            memory = picture(10)
+            for number in range(10_000):
+                memory[:] = number % 200
+                yield memory, number / 15
+
+    frames = Newest(lambda: Reusing(0.0))
+    for _ in range(20):
+        taken = frames.take(5.0)
+        assert taken is not None
+        before = taken.pixels.copy()
+        time.sleep(0.005)
+        assert (taken.pixels == before).all()
+        assert taken.pixels.min() == taken.pixels.max()
+    frames.close()
 
 
 def test_another_source_is_opened_when_the_configuration_names_one() -> None:

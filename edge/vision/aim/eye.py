@@ -132,8 +132,10 @@ class Newest:
             if self._ending.is_set() or self._name() != name:
                 break
             last = frame.monotonic + self._offset
+            # a copy, since sources fill the next frame into the same memory: what is masked must be what is shown
+            kept = replace(frame, pixels=frame.pixels.copy(), monotonic=last)
             with self._fresh:
-                self._frame = replace(frame, monotonic=last)
+                self._frame = kept
                 self._fresh.notify()
             self.trouble = ""
         if last is None and not self._ending.is_set():

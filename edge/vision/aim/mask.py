@@ -61,12 +61,13 @@ class Mask:
             self._size = frame.width, frame.height
             self._regions = {kind: regions(kind, *self._size) for kind in self._detectors}
             self._held.clear()
-        found = [
-            detection
-            for kind, regions_ in self._regions.items()
-            for region in regions_
-            for detection in self._detectors[kind].detect(frame.pixels, region)
-        ]
+        with image.halves.during(frame.pixels):
+            found = [
+                detection
+                for kind, regions_ in self._regions.items()
+                for region in regions_
+                for detection in self._detectors[kind].detect(frame.pixels, region)
+            ]
         while self._held and not 0.0 <= frame.monotonic - self._held[0][0] <= _HOLD:
             self._held.popleft()
         self._held.append((frame.monotonic, [corners(detection) for detection in found]))
