@@ -51,7 +51,7 @@ def reset(folder: Path, head: Path) -> None:
             if kept is not None:
                 _wipe(kept)
         identity.erase(folder / IDENTITY)
-        for name in (media.USED, SEALED, CONFIG):
+        for name in (media.USED, media.REPLACED, SEALED, CONFIG):
             (folder / name).unlink(missing_ok=True)
         begun.unlink()
     except OSError as error:

@@ -24,10 +24,11 @@ from edge import durable
 from edge.enrol import claim as claims
 from edge.enrol import configuration, identity, procedure
 from edge.enrol.claim import Claim
-from edge.enrol.identity import CONFIG, SEALED
+from edge.enrol.identity import CONFIG, IDENTITY, SEALED
 from edge.enrol.service import Service
 from edge.errors import VidikError
 
+REPLACED = "replaced"  # written when an identity took the place of another: who runs needs its keys
 USED = "claims-used"  # in the camera's folder: digests of claims, for media that cannot be written to
 NOTE = "vidik-claim.used"  # takes the claim's place on the medium
 GRANTS = "grants"
@@ -80,7 +81,10 @@ def _claim(
         _mark(path, claim.camera)
         return
     said = None if (folder / CONFIG).exists() else configuration.overlay(medium / configuration.FILE)
+    held = identity.in_force(folder / IDENTITY)
     if procedure.enrol(folder, claim, connect, overlay=said, seal=True):
+        if held is not None:
+            identity.fill(folder, {REPLACED: f"{digest}\n".encode()})
         yield f"enrolled as {claim.camera}"
     identity.fill(folder, {SEALED: b""})
     say("sealed", "by a claim on a medium")

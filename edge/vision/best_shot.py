@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge.vision.track import Track
-from edge.vision.values import Detection, Floats, Frame, Kind, Pixels, Region, Shot
+from edge.vision.values import Box, Detection, Floats, Frame, Kind, Pixels, Region, Shot
 
 Quality = Callable[[Pixels, Floats, Detection], float]
-_MARGIN = {Kind.PLATE: 0.25, Kind.FACE: 0.4}  # of the larger side, so that alignment has pixels to work with
+# Shares of the larger side, so that alignment has pixels to work with; above and below a plate, of its height at most.
+_MARGIN, _PLATE_DOWN = {Kind.PLATE: 0.25, Kind.FACE: 0.4}, 0.6
 _KEEP = {Kind.PLATE: 5, Kind.FACE: 3}
 _WATCH = 1.5  # seconds an object is watched at least before the first try
 _SETTLED = 0.7  # seconds without a better picture after which it is no use to wait
@@ -95,10 +96,10 @@ def make_shot(frame: Frame, detection: Detection, quality: Quality, above: float
     None when none of it is in view, or when its quality does not lie above the given one: then nothing is copied.
     """
     box = detection.box
-    margin = _MARGIN[detection.kind] * max(box.width, box.height)
+    across, down = _margins(detection.kind, box)
     region = Region(
-        max(0, round(box.x0 - margin)), max(0, round(box.y0 - margin)),
-        min(frame.width, round(box.x1 + margin)), min(frame.height, round(box.y1 + margin)),
+        max(0, round(box.x0 - across)), max(0, round(box.y0 - down)),
+        min(frame.width, round(box.x1 + across)), min(frame.height, round(box.y1 + down)),
     )  # fmt: skip
     if region.x1 <= region.x0 or region.y1 <= region.y0:
         return None
@@ -106,3 +107,8 @@ def make_shot(frame: Frame, detection: Detection, quality: Quality, above: float
     points = detection.points - np.array([region.x0, region.y0], np.float32)
     worth = quality(crop, points, detection)
     return Shot(crop.copy(), points, box, worth, frame.monotonic, frame.wall) if worth > above else None
+
+
+def _margins(kind: Kind, box: Box) -> tuple[float, float]:
+    margin = _MARGIN[kind] * max(box.width, box.height)
+    return margin, min(margin, _PLATE_DOWN * box.height) if kind is Kind.PLATE else margin

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -56,8 +58,8 @@ from edge.vision.watch import Watched
 # of the longer edge: 22 of 640 pixels for a plate's width, 20 of 192 for a face).
 _SMALLEST = {Kind.PLATE: 60.0, Kind.FACE: 40.0}
 _COARSE = {Kind.PLATE: 22 / 640, Kind.FACE: 20 / 192}
-# A tile of plates overlaps the next by twice what the coarse pass misses in 1920x1080 (66 pixels), a little less down.
-_PLATE_TILE, _PLATE_OVERLAP = (1024, 576), 0.1
+_PLATE_TILE = (960, 552)
+_TRIM, _MMAP = (-1, 2**20), (-3, 2**24)  # of mallopt(3): its numbers for these, and bytes
 _LIVE = frozenset({"source", "lens", "pace", "look"})  # what a new configuration may change while running
 _UNSENT = "not handed over"  # in the account: reports that the uplink never took
 NEWEST = "newest"  # the file in the state folder with the newest time seen
@@ -208,12 +210,20 @@ class Used:
 
 def accelerate(settings: config.Accelerator, health: Health | None = None) -> Accelerators:
     """Has models loaded from now on pass their self-test, and run where ``settings`` say."""
+    _give_memory_back()
     accelerators = Accelerators(settings)
     # two detectors work side by side: threads of their models would only wait for each other
     runtime.configure(max(1, settings.threads // 2), None if settings.kind == "cpu" else accelerators, selftest.fault)
     if health is not None:
         health.troubles.append(accelerators.troubles)
     return accelerators
+
+
+def _give_memory_back() -> None:
+    """Has the allocator return what is free to the kernel early, not twice a picture's size late."""
+    with suppress(OSError, AttributeError):  # not the GNU C library
+        for parameter, size in (_MMAP, _TRIM):
+            ctypes.CDLL(None).mallopt(parameter, size)
 
 
 def state(health: Health, accelerators: Accelerators, keeper: Timekeeper, certified: Certified) -> None:
@@ -234,7 +244,7 @@ def collecting(settings: config.Vision, account: Account, clock: Clock, health: 
 
 def look(settings: config.Look) -> Look:
     """The look scheduler for plates and faces."""
-    plates = Grid(*_PLATE_TILE, _PLATE_OVERLAP, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)
+    plates = Grid(*_PLATE_TILE, settings.overlap, _COARSE[Kind.PLATE], _SMALLEST[Kind.PLATE], *settings.plate_ms)
     tile, share, smallest = settings.tile, _COARSE[Kind.FACE], _SMALLEST[Kind.FACE]
     faces = Grid(tile, tile, settings.overlap, share, smallest, *settings.face_ms)
     return Look({Kind.PLATE: plates, Kind.FACE: faces}, settings.cover_seconds, settings.budget_ms)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "50000000")  # keep equal to MAX_PIXELS
 
-import sys
 from typing import Any
 
 import cv2
@@ -123,11 +122,6 @@ def decode(data: bytes) -> Pixels | None:
     return np.asarray(out, np.uint8)
 
 
-_FRAMES = 2  # whose memory is kept: one is worked on while the other is filled
-_ONE = [object()]
-_UNUSED = sys.getrefcount(_ONE[0])  # references to what only a list holds, as that function counts them
-
-
 class Capture:
     """An open video file or V4L2 device.
 
@@ -146,7 +140,6 @@ class Capture:
         if fps:
             self._capture.set(cv2.CAP_PROP_FPS, fps)
         self.opened: bool = self._capture.isOpened()
-        self._frames: list[Pixels] = []
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.announced = 0 if device else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
@@ -155,24 +148,9 @@ class Capture:
         return bool(self._capture.grab())
 
     def retrieve(self) -> Pixels | None:
-        """The frame taken last, BGR, or None when it cannot be turned into pixels.
-
-        Its memory is used again once nothing refers to the frame, or to a part of it, any more.
-        """
-        done, out = self._capture.retrieve(self._free())
-        if not done or out is None or out.ndim != 3:
-            return None
-        frame = np.asarray(out, np.uint8)
-        if len(self._frames) < _FRAMES and not any(frame is kept for kept in self._frames):
-            self._frames.append(frame)
-        return frame
-
-    def _free(self) -> Pixels | None:
-        """The memory of an earlier frame that only this list still refers to."""
-        for number in range(len(self._frames)):
-            if sys.getrefcount(self._frames[number]) == _UNUSED and self._frames[number].flags.writeable:
-                return self._frames[number]
-        return None
+        """The frame taken last, BGR, or None when it cannot be turned into pixels."""
+        done, out = self._capture.retrieve()
+        return np.asarray(out, np.uint8) if done and out is not None and out.ndim == 3 else None
 
     def position(self) -> float:
         """Time stamp of the frame taken last, in seconds: of presentation (file) or of capture (device)."""
@@ -188,7 +166,6 @@ class Capture:
 
     def release(self) -> None:
         self._capture.release()
-        self._frames.clear()
 
 
 def _halved(pixels: Pixels, out: Pixels | None = None) -> Pixels:

@@ -98,6 +98,7 @@ def test_a_camera_comes_to_life_by_a_stick_and_is_sealed(place: Place) -> None:
         f"took in 'sought.grant' as {next((place.folder / 'grants').iterdir()).name}", "enrolled as cam-1",
     ]  # fmt: skip
     assert place.sealed
+    assert not (place.folder / media.REPLACED).exists()
     assert place.said == [("sealed", "by a claim on a medium")]
     settings = config.load(place.folder / "camera.toml", config.Vision)
     assert (settings.camera, settings.source, settings.lens.fps) == ("cam-1", "picamera:0", 20.0)
@@ -221,6 +222,7 @@ def test_a_sealed_camera_stays_with_its_deployment(
     text = (place.folder / "camera.toml").read_text()
     place.bring("cam-7")  # its own office may
     assert place.take_in() == ["enrolled as cam-7"]
+    assert (place.folder / media.REPLACED).exists()  # upon which the running processes get their new keys
     assert (place.folder / "camera.toml").read_text() == text  # but the camera keeps looking where it looked
 
 

@@ -344,7 +344,9 @@ def test_what_another_process_posts_is_entered_while_it_runs(start: Callable[...
         return posted in [entry.facts.get("post") for entry in unit.assembly.account.audit.entries(1)]
 
     wait_for(entered, LONG)
-    folder, fault = unit.made.camera_folder / "events", time.time()
+    folder = unit.made.camera_folder / "events"
+    wait_for(lambda: not any(folder.iterdir()), LONG)
+    fault = time.time()
     folder.rmdir()
     folder.write_text("in the way")
     unit.tells("no other process is heard", since=fault)

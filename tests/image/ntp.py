@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
@@ -18,11 +19,16 @@ ASK_US = {
 
 
 class TimeServer:
-    """Runs from ``start`` to ``stop``. Needs the right to bind port 123."""
+    """Runs from ``start`` to ``stop``. Needs the right to bind port 123; whoever has it already answers as well."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", PORT))
+        try:
+            self._socket.bind(("127.0.0.1", PORT))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.5)
         self._running = True
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -74,7 +74,7 @@ def test_the_crop_is_a_copy_with_points_in_its_own_pixels():
     shot = make_shot(source, DETECTION, by_brightness)
     source.pixels[:] = 99
     assert shot.crop.max() == 7
-    assert shot.crop.shape == (74, 150, 3)  # 25 px of margin, cut at the top... 30 px down leaves 25 above
+    assert shot.crop.shape == (52, 150, 3)  # 25 px of margin across; 14.4 of them down, for 24 of height
     np.testing.assert_allclose(shot.points - shot.points[0], CORNERS - CORNERS[0])
     assert make_shot(source, Detection(Kind.PLATE, Box(300, 300, 320, 310), 0.9, CORNERS), by_brightness) is None
 

@@ -84,8 +84,9 @@ class Unit:
     def claim(self) -> bytes:
         inventory = self.office.inventory()
         made = registrar.make_claim(
-            inventory, CAMERA, self.office.settings(), self.office.pin(), now=int(time.time()), seconds=3600
-        )
+            inventory, CAMERA, self.office.settings(), self.office.pin(), now=int(time.time()), seconds=3600,
+            replace=True,
+        )  # fmt: skip
         inventory.close()
         self.secret = made.secret
         return f"{made}\n".encode()
@@ -195,7 +196,7 @@ def test_each_reads_what_concerns_it(seen: dict[str, dict[str, Any]]) -> None:
     assert readable("uplink") == public | {"spool/spool.sqlite", "run/confirm"}
     assert readable("link") == public
     keys = {"identity/current/signing.key", "identity/current/connection.key"}
-    assert readable("enrol") == public | keys | {"grants"}
+    assert readable("enrol") == public | keys | {"grants", "events"}
     assert readable("renew") == public | keys
     assert readable("setup") == public | keys | {"grants", "events", "run/inbox", "run/confirm"}
     for name in ("update", "update-stick", "health"):
@@ -328,6 +329,24 @@ def test_a_hung_vision_is_started_again(camera: Machine) -> None:
     camera.wait_for("vidik-vision.service", seconds=60.0)
 
 
+def test_a_new_identity_reaches_those_that_run(unit: Unit, camera: Machine) -> None:
+    names = ("vidik-uplink.service", "vidik-vision.service")
+    before = {name: camera.show(name, "MainPID")["MainPID"] for name in names}
+    unit.bring(claims.FILE, unit.claim())
+    camera.unplug()
+    camera.plug()
+    for name in names:
+        until = time.monotonic() + 60
+        while camera.show(name, "MainPID")["MainPID"] in (before[name], "0"):
+            assert time.monotonic() < until, camera.journal("vidik-replaced.service")
+            time.sleep(0.2)
+        camera.wait_for(name, seconds=60.0)
+    until = time.monotonic() + 30
+    while '"connected": true' not in camera.run("cat", "/run/vidik/uplink/uplink.json", check=False):
+        assert time.monotonic() < until, camera.journal("vidik-uplink.service")[-2000:]
+        time.sleep(0.2)
+
+
 def test_processes_that_die_come_back(camera: Machine) -> None:
     for name in ("vidik-uplink.service", "vidik-vision.service"):
         before = camera.show(name, "MainPID")["MainPID"]
@@ -344,3 +363,6 @@ def test_units_are_as_verified_by_this_systemd(camera: Machine) -> None:
     files = [name for name in units if not name.endswith(".d:") and name.startswith("/")]
     said = camera.run("sh", "-c", f"systemd-analyze verify --man=no {' '.join(files)} 2>&1")
     assert said == ""
+    for service in (name.rpartition("/")[2] for name in files if name.endswith(".service")):
+        said = camera.run("systemd-analyze", "security", "--offline=yes", "--no-pager", service, check=False)
+        assert float(said.rpartition(f"level for {service}: ")[2].split()[0]) <= 1.5, said
