@@ -98,21 +98,21 @@ class ToldChecks:
 class Visitor:
     """A browser without a screen: keeps its cookies, says where it comes from."""
 
-    def __init__(self, port: int, tls: ssl.SSLContext, source: str = "127.0.0.1") -> None:
-        self.port, self.tls, self.source = port, tls, source
+    def __init__(self, port: int, tls: ssl.SSLContext, source: str = "127.0.0.1", host: str = "127.0.0.1") -> None:
+        self.port, self.tls, self.source, self.host = port, tls, source, host
         self.cookies: dict[str, str] = {}
         self.set_cookies: list[str] = []
         self.body = ""
 
     @property
     def origin(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     def ask(
         self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=20, context=self.tls, source_address=(self.source, 0)
+            self.host, self.port, timeout=20, context=self.tls, source_address=(self.source, 0)
         )
         sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}

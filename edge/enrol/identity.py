@@ -54,6 +54,12 @@ def fill(made: Path, files: Mapping[str, bytes], mode: int = 0o644) -> None:
         raise _unusable(made, error) from error
 
 
+def seal(folder: Path) -> None:
+    """Seals the camera in ``folder``, if it is not sealed: that seal may be another user's. Raises ``EnrolError``."""
+    if not (folder / SEALED).exists():
+        fill(folder, {SEALED: b""})
+
+
 def make_folders(folder: Path, *names: str) -> None:
     """Makes the folders ``names`` in ``folder``, for the camera alone. Raises ``EnrolError``."""
     try:

@@ -24,7 +24,7 @@ from edge import durable
 from edge.enrol import claim as claims
 from edge.enrol import configuration, identity, procedure
 from edge.enrol.claim import Claim
-from edge.enrol.identity import CONFIG, IDENTITY, SEALED
+from edge.enrol.identity import CONFIG, IDENTITY
 from edge.enrol.service import Service
 from edge.errors import VidikError
 
@@ -86,7 +86,7 @@ def _claim(
         if held is not None:
             identity.fill(folder, {REPLACED: f"{digest}\n".encode()})
         yield f"enrolled as {claim.camera}"
-    identity.fill(folder, {SEALED: b""})
+    identity.seal(folder)
     say("sealed", "by a claim on a medium")
     identity.fill(folder, {USED: "".join(f"{each}\n" for each in (*known, digest)).encode()})
     _mark(path, claim.camera)

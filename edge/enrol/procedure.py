@@ -96,7 +96,7 @@ def enrol(
         # a network camera's address may hold a password
         identity.fill(folder, {CONFIG: text.encode()}, mode=0o640)
     if seal:
-        identity.fill(folder, {SEALED: b""})
+        identity.seal(folder)
     identity.commit(home, made)
     _log.info("enrolled camera=%s serial=%x", claim.camera, connection.serial_number)
     return True

@@ -2,8 +2,9 @@
 
 ::
 
-    python -m edge.setup --folder /data/camera --label      makes what goes on the label, and prints it
-    python -m edge.setup --folder /data/camera              serves the page until the camera is sealed, or 15 minutes
+    python -m edge.setup --folder /data/camera --label              makes what goes on the label, and prints it
+    python -m edge.setup --folder /data/camera --label --onto FILE  the same with a new code alone, onto an empty FILE
+    python -m edge.setup --folder /data/camera                      serves the page until the seal, or 15 minutes
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from edge.audit.postbox import post
 from edge.enrol import client, procedure
 from edge.errors import VidikError
 from edge.secrecy import dump_no_core
-from edge.setup import certificate, code, local, page, serve
+from edge.setup import certificate, code, label, local, page, serve
 from edge.setup.camera import Camera
 from edge.setup.checks import Checks
 from edge.setup.door import Door
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     dump_no_core()
     systemd.log_to_journal("vidik-setup")
     try:
-        return _label(given.folder) if given.label else _serve(given)
+        return _label(given) if given.label else _serve(given)
     except VidikError as error:
         print(error, file=sys.stderr)
         return 2
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge.setup", description="The setup page of a camera.")
     parser.add_argument("--folder", type=Path, required=True, help="the camera's folder")
     parser.add_argument("--label", action="store_true", help="make code and certificate anew, and print the label")
+    parser.add_argument("--onto", type=Path, help="with --label: the empty file for it; the certificate stays")
     parser.add_argument("--interface", action="append", help="a network interface to serve on; default: all but lo")
     parser.add_argument("--port", type=int, default=8443)
     parser.add_argument("--aim", type=Path, help=f"the socket of edge.vision.aim; default: {AIM} in the folder")
@@ -54,9 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _label(folder: Path) -> int:
-    print(f"code         {code.make(folder)}")
-    print(f"certificate  {certificate.make(folder)}")
+def _label(given: argparse.Namespace) -> int:
+    folder: Path = given.folder
+    if given.onto is None:
+        print(label.make(folder), end="")
+    else:
+        say = partial(_say, given.events or folder / EVENTS, "label-made", "for a file on a medium")
+        print("A label was made." if label.onto(folder, given.onto, say) else "There is something in the file already.")
     return 0
 
 
@@ -66,7 +72,8 @@ def _serve(given: argparse.Namespace) -> int:
         print("This camera is sealed: setup mode is over.", file=sys.stderr)
         return 0
     places = local.on(given.interface)
-    door = Door(code.checker(folder), time.monotonic)
+    code.checker(folder)  # a camera without a code says so before it listens
+    door = Door(partial(code.check, folder), time.monotonic)  # a new label may be made meanwhile
     say = partial(_say, given.events or folder / EVENTS)
     camera = Camera(given.aim or folder / AIM)
     checks = Checks(folder, lambda: camera.look().measures, Trial(folder))

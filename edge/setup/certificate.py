@@ -51,6 +51,14 @@ def make(folder: Path) -> str:
     return fingerprint(certificate)
 
 
+def shown(folder: Path) -> str:
+    """What the label says of the certificate that is there, nothing where there is none that can be read."""
+    try:
+        return fingerprint(x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes()))
+    except (OSError, ValueError):
+        return ""
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
     """The beginning of the certificate's SHA-256, in groups of four, as on the label and as browsers show it."""
     digits = certificate.fingerprint(hashes.SHA256()).hex()[:_SHOWN].upper()

@@ -56,9 +56,14 @@ def checker(folder: Path) -> Callable[[str], bool]:
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise CodeError(
             f"The code in {path} cannot be read: {error}. Make a new one and print it: python -m edge.setup "
-            f"--folder {folder} label"
+            f"--folder {folder} --label"
         ) from error
     return lambda given: hmac.compare_digest(_hashed(plain(given), kept.salt, kept.cost), kept.hash)
+
+
+def check(folder: Path, typed: str) -> bool:
+    """Whether ``typed`` is the code of the camera in ``folder`` at this moment. Raises ``CodeError``."""
+    return checker(folder)(typed)
 
 
 def plain(typed: str) -> str:

@@ -106,17 +106,7 @@ def _work(unit: Unit, given: argparse.Namespace) -> End:
         return _patiently(lambda: procedure.pull(unit, lambda: office.connect(given.config)), given.patience)
     if given.command == "stick":
         return procedure.stick(unit, given.place, given.again)
-    return health.check(unit, lambda: _signs(unit, given.config), given.deadline)
-
-
-def _signs(unit: Unit, configuration: Path) -> list[str]:
-    if not configuration.exists():
-        return []  # there is no camera to run yet; that the unit came up is all it can show
-    try:
-        uplink = config.load(configuration, config.Uplink).stated
-    except VidikError as error:  # an image that cannot read the camera's configuration has not proved itself
-        return [str(error)]
-    return signs.read(unit.notices, uplink, time.time())
+    return health.check(unit, lambda: signs.of(given.config, unit.notices, time.time()), given.deadline)
 
 
 def _patiently(attempt: Callable[[], End], seconds: float) -> End:

@@ -11,9 +11,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge import config
+from edge.enrol.identity import SEALED
+from edge.errors import VidikError
+
 HEALTH, UPLINK = "health.json", "uplink.json"
 _LARGEST = 64 << 10  # bytes
 _OLD = 90.0  # seconds after which what a process states of itself does not count
+
+
+def of(configuration: Path, notices: Path, now: float) -> list[str]:
+    """What the camera with that ``configuration`` lacks; the rest as in ``read``."""
+    if not configuration.exists() or not (configuration.parent / SEALED).exists():
+        return []  # there is no vision to run yet; that the unit came up is all it can show
+    try:
+        uplink = config.load(configuration, config.Uplink).stated
+    except VidikError as error:  # an image that cannot read the camera's configuration has not proved itself
+        return [str(error)]
+    return read(notices, uplink, now)
 
 
 def read(notices: Path, uplink: Path | None, now: float) -> list[str]:

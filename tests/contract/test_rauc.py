@@ -214,7 +214,7 @@ def test_nobody_but_the_update_process_may_ask_rauc_for_anything(workshop: Works
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        policy = (ROOT / "image-build/generic/files/etc/dbus-1/system.d/vidik-rauc.conf").read_text()
+        policy = (ROOT / "image-build/units/dbus-1/system.d/vidik-rauc.conf").read_text()
         (folder / "b-ours.conf").write_text(policy.replace("vidik-update", "nobody"))
         (folder / "a-rauc.conf").write_text(
             '<busconfig><policy context="default"><allow send_destination="de.pengutronix.rauc"/></policy></busconfig>'

@@ -220,8 +220,10 @@ def test_a_sealed_camera_stays_with_its_deployment(
     thief.inventory.close()
     assert identity.in_force(place.folder / "identity") == before
     text = (place.folder / "camera.toml").read_text()
+    seal = (place.folder / "sealed").stat().st_ino
     place.bring("cam-7")  # its own office may
     assert place.take_in() == ["enrolled as cam-7"]
+    assert (place.folder / "sealed").stat().st_ino == seal  # it belongs to root by now, and is left alone
     assert (place.folder / media.REPLACED).exists()  # upon which the running processes get their new keys
     assert (place.folder / "camera.toml").read_text() == text  # but the camera keeps looking where it looked
 

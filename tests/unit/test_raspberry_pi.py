@@ -225,7 +225,7 @@ def root(tmp_path):
     shutil.copytree(OVERLAY, root)
     for folder in ("etc/systemd/system", "usr/lib/vidik", "etc/ssl"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    shutil.copytree(REPO / "image-build/generic/files/etc/dbus-1", root / "etc/dbus-1")
+    shutil.copytree(REPO / "image-build/units/dbus-1", root / "etc/dbus-1")
     (root / "etc/shadow").write_text("root:!*:20000::::::\ndaemon:*:20000::::::\n", encoding="utf-8")
     (root / "usr/lib/os-release").write_text("ID=debian\n", encoding="utf-8")
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -113,3 +114,14 @@ def test_the_signs_of_life(health: dict[str, object], uplink: dict[str, object],
     found = signs.missing(health, uplink, NOW)
     assert len(found) == bool(lacking)
     assert lacking in "".join(found)
+
+
+def test_a_camera_shows_signs_of_life_once_it_is_sealed(tmp_path: Path) -> None:
+    configuration, seal = tmp_path / "camera.toml", tmp_path / "sealed"
+    assert signs.of(configuration, tmp_path, NOW) == []
+    configuration.write_text("[uplink]\n")
+    assert signs.of(configuration, tmp_path, NOW) == []  # a technician is at work
+    seal.touch()
+    assert "camera.toml" in "".join(signs.of(configuration, tmp_path, NOW))
+    configuration.unlink()
+    assert signs.of(configuration, tmp_path, NOW) == []  # a reset that was interrupted

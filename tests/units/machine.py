@@ -17,12 +17,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.rig import ROOT
 
-PACKAGES = ("dbus", "kmod", "libseccomp2", "passwd", "python3", "python3-systemd", "systemd-sysv", "udev", "util-linux")
+PACKAGES = (
+    "dbus", "kmod", "libseccomp2", "passwd", "python3", "python3-systemd", "rauc", "rauc-service", "systemd-sysv",
+    "udev", "util-linux",
+)  # fmt: skip
 NEEDED = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nsenter": "util-linux"}
 BUILD = ROOT / "build" / "units"
 _PROBE = Path(__file__).with_name("probe.py")
@@ -59,8 +63,16 @@ def base() -> Path:
 
 
 def installed() -> Path:
-    """A fresh root folder with the camera's Debian package installed in it."""
+    """A root folder with the camera's Debian package installed in it, fresh from the factory."""
     root = BUILD / "root"
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run(["cp", "--archive", "--reflink=auto", str(_packed()), str(root)], check=True)
+    return root
+
+
+@cache
+def _packed() -> Path:
+    root = BUILD / "packed"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     subprocess.run(["tar", "-xf", str(base()), "-C", str(root), "--exclude=./dev/*"], check=True)
@@ -84,7 +96,7 @@ class Machine:
         self._log = (BUILD / "console.log").open("wb")
         command = [
             "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", f"--directory={root}",
-            f"--machine=vidik-{os.getpid()}", "--console=pipe",
+            f"--machine=vidik-{os.getpid()}", "--console=read-only",
             # for the empty network namespaces of services; --private-network would give it too, and no network
             "--capability=CAP_NET_ADMIN",
             # the container's own filter takes away what it has no capability for, even asking how the clock is
@@ -137,6 +149,20 @@ class Machine:
         while self.show(unit, "ActiveState")["ActiveState"] != state:
             assert time.monotonic() < until, f"{unit} is not {state}: {self.journal(unit)[-3000:]}"
             time.sleep(0.2)
+
+    def listening(self) -> set[str]:
+        """Addresses on which a process of the container listens: it shares the network with others."""
+        known = self.run("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6")
+        held = "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -o 'socket:.[0-9]*' | grep -o '[0-9]*$'"
+        inside = self.run("sh", "-c", held)
+        rows = [line.split() for line in known.splitlines()]
+        assert rows
+        return {row[1] for row in rows if len(row) > 9 and row[3] == "0A" and row[9] in inside.split()}
+
+    @property
+    def console(self) -> str:
+        """What was shown on it since the start."""
+        return (BUILD / "console.log").read_text(errors="replace")
 
     @property
     def controllers(self) -> set[str]:

@@ -11,7 +11,7 @@ CAMERA = Path("/data/camera")
 READ = (
     "camera.toml", "identity/current/signing.pem", "identity/current/signing.key", "identity/current/connection.key",
     "state/boot", "spool/spool.sqlite", "grants", "events", "update", "run/inbox", "run/confirm",
-    "run/notices/health.json",
+    "run/notices/health.json", "/run/dbus/system_bus_socket",
 )  # fmt: skip
 DEVICES = ("/dev/video0", "/dev/kmsg", "/dev/mem", "/dev/tpmrm0", "/dev/null")
 

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import stat
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
-from rich.console import Console
 
 from edge import seal
 from edge.address import Address
@@ -27,88 +22,24 @@ from edge.enrol import configuration
 from edge.grant.document import Grant
 from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Opened, Status
-from provisioning import grant_keys, grants
-from provisioning.broker import mosquitto
-from provisioning.demo.cli import default_clip
-from provisioning.office import create, registrar
-from tests.offices import OfficeBroker, Server, free_port, make_office, passphrase_file
+from provisioning import grants
+from provisioning.office import create
+from tests.offices import passphrase_file
 from tests.rig import Collector, wait_for
-from tests.units import machine
 from tests.units.machine import Machine
+from tests.units.unit import CAMERA, Unit, brought_up, seal_bytes
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("VIDIK_TEST_UNITS"), reason="takes minutes: make test-units"),
     pytest.mark.timeout(900),
 ]
-CAMERA = "cam-1"
-ENROL = 883  # the user, as in image-build/units/sysusers.d
 OVERLAY = '[vision]\nsource = "/srv/clip.avi"\npace = true\n'
 FIRST_SECONDS = 5.0  # what the units' own start may take
 
 
-class Unit:
-    """A camera, its office and its broker."""
-
-    def __init__(self, folder: Path) -> None:
-        self.office = make_office(folder / "office", CAMERA, enrol_port=free_port(), broker_port=free_port())
-        self.authority = ec.generate_private_key(ec.SECP256R1())
-        signers = [
-            grant_keys.signer_block(role, role, key.public_key())
-            for role, key in (("authority", self.authority), ("operator", ec.generate_private_key(ec.SECP256R1())))
-        ]
-        self.office.trust.write_text("expires = 4102444800\n" + "\n".join(signers))
-        self.server, self.broker = Server(self.office), OfficeBroker(self.office)
-        self.recipient = x25519.X25519PrivateKey.generate()
-        (self.office.folder / "recipients" / "police.pub").write_bytes(seal_bytes(self.recipient))
-        self.media = folder / "media"
-        self.media.mkdir()
-        self.device = folder / "video0"
-        os.mknod(self.device, 0o666 | stat.S_IFCHR, os.makedev(81, 0))
-        self.device.chmod(0o666)  # so that it is the sandbox which keeps others away
-        self.clip = folder / "clip.avi"
-        shutil.copyfile(default_clip(Console(stderr=True)), self.clip)
-        binds = {self.clip: "/srv/clip.avi", self.device: "/dev/video0"}
-        self.machine = Machine(machine.installed(), self.media, binds)
-        self.secret = ""
-
-    def start(self) -> None:
-        self.server.start()
-        self.broker.start()
-        self.machine.wait()
-
-    def bring(self, name: str, content: bytes) -> None:
-        (self.media / name).write_bytes(content)
-        for path in (self.media, self.media / name):
-            os.chown(path, ENROL, ENROL)
-
-    def claim(self) -> bytes:
-        inventory = self.office.inventory()
-        made = registrar.make_claim(
-            inventory, CAMERA, self.office.settings(), self.office.pin(), now=int(time.time()), seconds=3600,
-            replace=True,
-        )  # fmt: skip
-        inventory.close()
-        self.secret = made.secret
-        return f"{made}\n".encode()
-
-    def stop(self) -> None:
-        self.machine.stop()
-        self.broker.stop()
-        self.server.kill()
-
-
 @pytest.fixture(scope="module")
 def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
-    lacking = machine.missing() or ("" if mosquitto() else "needs mosquitto")
-    if lacking:
-        warnings.warn(f"the units were not run: this {lacking}", stacklevel=1)
-        pytest.skip(lacking)
-    made = Unit(tmp_path_factory.mktemp("unit"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+    yield from brought_up(tmp_path_factory.mktemp("unit"))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +65,9 @@ def camera(unit: Unit) -> Machine:
 @pytest.fixture(scope="module")
 def seen(camera: Machine) -> dict[str, dict[str, Any]]:
     """What processes in the sandboxes can do, after which the units run on as before."""
-    names = ("vision", "uplink", "enrol", "renew", "setup", "aim", "update", "update-stick", "health", "link")
+    names = (
+        "vision", "uplink", "enrol", "renew", "setup", "aim", "label-stick", "update", "update-stick", "health", "link",
+    )  # fmt: skip
     camera.run("systemctl", "stop", "vidik-enrolled.path", "vidik-sealed.path")
     found = {name: camera.probe(f"vidik-{name}.service") for name in names}
     camera.run("systemctl", "start", "vidik-inbox.socket", "vidik-uplink.service", "vidik-vision.service")
@@ -148,12 +81,7 @@ def test_a_stick_brings_a_camera_to_life(unit: Unit, camera: Machine) -> None:
     for name in ("vidik-setup.service", "vidik-aim.service"):
         camera.wait_for(name, "inactive")
     assert unit.secret not in camera.run("journalctl", "--no-pager")
-    listening = camera.run("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6")
-    assert listening  # the container shares the network, so what listens is looked for among its processes
-    inside = camera.run("sh", "-c", "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -o 'socket:.[0-9]*' | grep -o '[0-9]*$'")
-    rows = [line.split() for line in listening.splitlines()]
-    ports = {row[1] for row in rows if len(row) > 9 and row[3] == "0A" and row[9] in inside.split()}
-    assert ports == set()
+    assert camera.listening() == set()
 
 
 def test_vision_is_ready_when_its_first_frame_is_described(camera: Machine) -> None:
@@ -199,9 +127,10 @@ def test_each_reads_what_concerns_it(seen: dict[str, dict[str, Any]]) -> None:
     assert readable("enrol") == public | keys | {"grants", "events"}
     assert readable("renew") == public | keys
     assert readable("setup") == public | keys | {"grants", "events", "run/inbox", "run/confirm"}
-    for name in ("update", "update-stick", "health"):
-        assert readable(name) == public | {"events", "update"}
+    for name in ("update", "update-stick", "health"):  # the bus, to ask RAUC
+        assert readable(name) == public | {"events", "update", "/run/dbus/system_bus_socket"}
     assert readable("aim") == public - {"identity/current/signing.pem"}
+    assert readable("label-stick") == public - {"identity/current/signing.pem"} | {"events"}
 
 
 def test_each_gets_its_own_key_alone(seen: dict[str, dict[str, Any]]) -> None:
@@ -311,10 +240,6 @@ def test_a_test_report_of_the_setup_page_is_confirmed(unit: Unit, camera: Machin
         listener.stop()
         thread.join()
     assert json.loads(said[-1].removeprefix("TRIAL "))[0] == "confirmed", said
-
-
-def seal_bytes(key: x25519.X25519PrivateKey) -> bytes:
-    return key.public_key().public_bytes_raw()
 
 
 def test_a_hung_vision_is_started_again(camera: Machine) -> None:
