@@ -58,7 +58,7 @@ def test_no_service_is_more_exposed_than_agreed(service: str, units: Path) -> No
     )  # fmt: skip
     found = re.search(r"Overall exposure level for (\S+): ([\d.]+)", said.stdout)
     assert found is not None, said.stderr
-    assert found[1] == service
+    assert found[1].replace("@i.", "@.") == service  # a template is looked at by an instance
     assert float(found[2]) <= MOST, said.stdout
 
 
