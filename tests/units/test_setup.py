@@ -225,6 +225,7 @@ def test_a_camera_is_set_up_and_sealed_in_its_sandboxes(unit: Unit, camera: Mach
     # this machine's clock may be synchronised by nobody; a camera's is (timesyncd), or was once
     camera.run("sh", "-c", "date +%s >/data/camera/state/newest && chown 881:881 /data/camera/state/newest")
     camera.run("systemctl", "restart", "vidik-setup.service")  # a new session
+    wait_for(camera.listening)
     technician = visitor(camera)
     code, _ = label((unit.media / ASKED).read_text())
     assert technician.enter(code) == 303
