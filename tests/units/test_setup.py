@@ -160,23 +160,24 @@ def test_who_may_ask_rauc(camera: Machine) -> None:
 def test_only_ten_starts_the_unit_anew(camera: Machine, status: int, result: str, again: bool) -> None:
     """Where systemd would start the machine anew, it does nothing here."""
     folder = "/run/systemd/system/vidik-update-stick.service.d"
-    camera.run("mkdir", "-p", folder, "/run/systemd/system/vidik-restart.service.d")
+    restart = "vidik-restart@vidik-update-stick.service"
+    camera.run("mkdir", "-p", folder, "/run/systemd/system/vidik-restart@.service.d")
     told = f"[Unit]\nConditionPathExists=\n[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit {status}'\n"
     camera.run("sh", "-c", f'cat >{folder}/99-told.conf <<"E"\n{told}E')
     nothing = "[Unit]\nSuccessAction=none\n[Service]\nRemainAfterExit=yes\n"
-    camera.run("sh", "-c", f"cat >/run/systemd/system/vidik-restart.service.d/99-nothing.conf <<E\n{nothing}E")
+    camera.run("sh", "-c", f"cat >/run/systemd/system/vidik-restart@.service.d/99-nothing.conf <<E\n{nothing}E")
     camera.run("systemctl", "daemon-reload")
     try:
         camera.run("systemctl", "start", "vidik-update-stick.service", check=False)
         if again:
-            camera.wait_for("vidik-restart.service")
+            camera.wait_for(restart)
         assert camera.show("vidik-update-stick.service", "Result")["Result"] == result
-        restarted = camera.show("vidik-restart.service", "ActiveState")["ActiveState"]
+        restarted = camera.show(restart, "ActiveState")["ActiveState"]
         assert restarted == ("active" if again else "inactive")
     finally:
         camera.run("rm", "-r", folder)
-        camera.run("systemctl", "stop", "vidik-restart.service")
-        camera.run("rm", "-r", "/run/systemd/system/vidik-restart.service.d")
+        camera.run("systemctl", "stop", restart)
+        camera.run("rm", "-r", "/run/systemd/system/vidik-restart@.service.d")
         camera.run("systemctl", "daemon-reload")
         camera.run("systemctl", "reset-failed")
 
@@ -224,6 +225,7 @@ def test_a_camera_is_set_up_and_sealed_in_its_sandboxes(unit: Unit, camera: Mach
     # this machine's clock may be synchronised by nobody; a camera's is (timesyncd), or was once
     camera.run("sh", "-c", "date +%s >/data/camera/state/newest && chown 881:881 /data/camera/state/newest")
     camera.run("systemctl", "restart", "vidik-setup.service")  # a new session
+    wait_for(camera.listening)
     technician = visitor(camera)
     code, _ = label((unit.media / ASKED).read_text())
     assert technician.enter(code) == 303
