@@ -26,6 +26,8 @@ from edge.errors import VidikError
 from edge.vision.values import Floats
 
 Tensor = NDArray[Any]
+Fill = Callable[[Tensor], None]
+"""Writes all of a model's input into the array that it is given, and keeps nothing of it."""
 
 
 class ModelError(VidikError):
@@ -64,12 +66,14 @@ class Model(Protocol):
 
     entry: Entry
     shape: tuple[int, ...]
+    takes: np.dtype[Any]
 
-    def run(self, values: Tensor) -> Sequence[Floats]:
+    def run(self, values: Tensor | Fill) -> Sequence[Floats]:
         """Run once.
 
         ``values`` has ``shape`` and is either the model's own input dtype, or ``uint8`` pixels for a
-        model with ``int8`` input (shifted by 128). Returns float32 arrays (dequantised), in the order
+        model with ``int8`` input (shifted by 128); or it writes them, of dtype ``takes`` (``uint8`` for ``int8``),
+        where the model wants them, which saves a copy. Returns float32 arrays (dequantised), in the order
         of ``entry.outputs``; they, and the sequence itself, are only good until the next call. Raises
         ``ModelError`` on a wrong shape or dtype.
         """
@@ -175,16 +179,21 @@ def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
 @dataclass(frozen=True, slots=True)
 class _Output:
     index: int
-    scale: float
-    zero: int
+    scale: np.float32
+    zero: np.float32
     real: Floats  # reused by every run
 
 
 class _Answers(Sequence[Floats]):
     """What a run has given, each array made when it is first asked for: often the first one says enough."""
 
-    def __init__(self, real: Callable[[_Output], Floats], outputs: Sequence[_Output]) -> None:
-        self._real, self._outputs = real, outputs
+    def __init__(
+        self,
+        real: Callable[[_Output], Floats],
+        some: Callable[[_Output, Sequence[int] | NDArray[np.intp]], Floats],
+        outputs: Sequence[_Output],
+    ) -> None:
+        self._real, self._some, self._outputs = real, some, outputs
         self._made: dict[int, Floats] = {}
 
     def __len__(self) -> int:
@@ -200,6 +209,17 @@ class _Answers(Sequence[Floats]):
         if index not in self._made:
             self._made[index] = self._real(self._outputs[index])
         return self._made[index]
+
+    def rows(self, index: int, cells: Sequence[int] | NDArray[np.intp]) -> Floats:
+        return self._some(self._outputs[index], cells)
+
+
+def rows(found: Sequence[Floats], index: int, cells: Sequence[int] | NDArray[np.intp]) -> Floats:
+    """What a model has ``found`` at ``cells`` of a map: of ``found[index]`` ``(..., channels)``, the places before the
+    channels counted through, ``float32 (len(cells), channels)``. The rest of the map is left as it is."""
+    if isinstance(found, _Answers):
+        return found.rows(index, cells)
+    return np.asarray(found[index].reshape(-1, found[index].shape[-1])[cells], np.float32)
 
 
 class InterpretedModel:
@@ -219,6 +239,7 @@ class InterpretedModel:
         (given,) = self._interpreter.get_input_details()
         self.shape = tuple(int(n) for n in given["shape"])
         self._dtype = np.dtype(given["dtype"])
+        self.takes = np.dtype(np.uint8) if self._dtype == np.int8 else self._dtype
         self._input = int(given["index"])
         self._outputs = [self._output(name) for name in entry.outputs]
 
@@ -228,11 +249,26 @@ class InterpretedModel:
             if detail["name"] == name:
                 scale, zero = detail["quantization"]
                 real = np.empty(tuple(int(n) for n in detail["shape"]), np.float32)
-                return _Output(int(detail["index"]), float(scale), int(zero), real)
+                return _Output(int(detail["index"]), np.float32(scale), np.float32(zero), real)
         have = ", ".join(str(d["name"]) for d in details)
         raise ModelError(f"Model {self.entry.name} has no output {name!r}, only {have}. Rebuild its manifest entry.")
 
-    def run(self, values: Tensor) -> Sequence[Floats]:
+    def run(self, values: Tensor | Fill) -> Sequence[Floats]:
+        self._give(values)
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
+        return _Answers(self._real, self._rows, self._outputs)
+
+    def _give(self, values: Tensor | Fill) -> None:
+        """Nothing may look into the interpreter's memory while it runs: what does here ends with this call."""
+        if callable(values):
+            given = self._view(self._input).view(self.takes)
+            values(given)
+            if self._dtype == np.int8:
+                np.bitwise_xor(given, 128, given)
+            return
         shift = values.dtype == np.uint8 and self._dtype == np.int8
         if values.shape != self.shape or not (shift or values.dtype == self._dtype):
             raise ModelError(
@@ -243,23 +279,22 @@ class InterpretedModel:
             np.bitwise_xor(values, 128, out=given.view(np.uint8))
         else:
             np.copyto(given, values)
-        del given  # the interpreter does not run while anything looks into its memory
-        try:
-            self._interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
-        return _Answers(self._real, self._outputs)
 
     def _view(self, index: int) -> Tensor:
         seen: Tensor = self._interpreter.tensor(index)()
         return seen
+
+    def _rows(self, output: _Output, cells: Sequence[int] | NDArray[np.intp]) -> Floats:
+        raw = self._view(output.index)
+        some = raw.reshape(-1, raw.shape[-1])[cells]
+        return np.asarray(some if output.scale == 0 else (some - output.zero) * output.scale, np.float32)
 
     def _real(self, output: _Output) -> Floats:
         raw = self._view(output.index)
         if output.scale == 0:
             np.copyto(output.real, raw)
         else:
-            np.subtract(raw, np.float32(output.zero), out=output.real)
-            np.multiply(output.real, np.float32(output.scale), out=output.real)
+            np.subtract(raw, output.zero, output.real)
+            np.multiply(output.real, output.scale, output.real)
         return output.real
 

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from edge.records import Trigger
 from edge.vision.values import Box, Detection, Frame, Kind
 
@@ -105,8 +107,10 @@ class Tracker:
 
 
 def _point(detection: Detection) -> tuple[float, float]:
-    x, y = detection.points.mean(0) if detection.kind is Kind.PLATE else detection.box.centre
-    return float(x), float(y)
+    if detection.kind is not Kind.PLATE:
+        return detection.box.centre
+    x, y = (detection.points.sum(0) / np.float32(len(detection.points))).tolist()
+    return x, y
 
 
 def _associate(
