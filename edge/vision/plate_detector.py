@@ -196,13 +196,14 @@ def decode(found: Sequence[Floats], threshold: float) -> Plates:
     # at least the largest of all is one
     peaks = [cell for cell, place in places.items() if cells[cell] >= _best_around(near, *place)]
     peaks = sorted(peaks, key=lambda cell: -cells[cell])[:_MOST]
-    shape, corners = rows(found, 1, peaks), rows(found, 2, peaks).reshape(-1, 4, 2)
+    chosen = np.array(peaks)
+    shape, corners = rows(found, 1, chosen), rows(found, 2, chosen).reshape(-1, 4, 2)
     middles = np.array([(x + 0.5, y + 0.5) for y, x in map(places.__getitem__, peaks)])
     centre = (middles + shape[:, :2]) * _STRIDE
     size = np.exp(shape[:, 2:]) * _UNITS
     quads, half = centre[:, None] + size[:, None] * (_CORNERS + corners), size / 2
     boxes = np.concatenate([centre - half, centre + half], 1)
-    scores = 1 / (1 + np.exp(-logits[peaks]))
+    scores = 1 / (1 + np.exp(-logits[chosen]))
     return Plates(np.asarray(scores, np.float32), boxes.astype(np.float32), quads.astype(np.float32))
 
 

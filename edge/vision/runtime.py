@@ -26,6 +26,7 @@ from edge.errors import VidikError
 from edge.vision.values import Floats
 
 Tensor = NDArray[Any]
+Cells = Sequence[int] | NDArray[np.intp]
 Fill = Callable[[Tensor], None]
 """Writes all of a model's input into the array that it is given, and keeps nothing of it."""
 
@@ -178,22 +179,29 @@ def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    index: int
-    scale: np.float32
+    seen: Callable[[], Tensor]  # a look into the interpreter's memory
+    scale: np.float32  # 0: of numbers that are real already
     zero: np.float32
     real: Floats  # reused by every run
+
+    def all(self) -> Floats:
+        if self.scale == 0:
+            np.copyto(self.real, self.seen())
+        else:
+            np.subtract(self.seen(), self.zero, self.real)
+            np.multiply(self.real, self.scale, self.real)
+        return self.real
+
+    def rows(self, cells: Cells) -> Floats:
+        some = self.seen().reshape(-1, self.real.shape[-1])[cells]
+        return np.asarray(some if self.scale == 0 else (some - self.zero) * self.scale, np.float32)
 
 
 class _Answers(Sequence[Floats]):
     """What a run has given, each array made when it is first asked for: often the first one says enough."""
 
-    def __init__(
-        self,
-        real: Callable[[_Output], Floats],
-        some: Callable[[_Output, Sequence[int] | NDArray[np.intp]], Floats],
-        outputs: Sequence[_Output],
-    ) -> None:
-        self._real, self._some, self._outputs = real, some, outputs
+    def __init__(self, outputs: Sequence[_Output]) -> None:
+        self._outputs = outputs
         self._made: dict[int, Floats] = {}
 
     def __len__(self) -> int:
@@ -207,14 +215,14 @@ class _Answers(Sequence[Floats]):
         if isinstance(index, slice):
             return [self[n] for n in range(*index.indices(len(self)))]
         if index not in self._made:
-            self._made[index] = self._real(self._outputs[index])
+            self._made[index] = self._outputs[index].all()
         return self._made[index]
 
-    def rows(self, index: int, cells: Sequence[int] | NDArray[np.intp]) -> Floats:
-        return self._some(self._outputs[index], cells)
+    def rows(self, index: int, cells: Cells) -> Floats:
+        return self._outputs[index].rows(cells)
 
 
-def rows(found: Sequence[Floats], index: int, cells: Sequence[int] | NDArray[np.intp]) -> Floats:
+def rows(found: Sequence[Floats], index: int, cells: Cells) -> Floats:
     """What a model has ``found`` at ``cells`` of a map: of ``found[index]`` ``(..., channels)``, the places before the
     channels counted through, ``float32 (len(cells), channels)``. The rest of the map is left as it is."""
     if isinstance(found, _Answers):
@@ -240,7 +248,7 @@ class InterpretedModel:
         self.shape = tuple(int(n) for n in given["shape"])
         self._dtype = np.dtype(given["dtype"])
         self.takes = np.dtype(np.uint8) if self._dtype == np.int8 else self._dtype
-        self._input = int(given["index"])
+        self._input: Callable[[], Tensor] = self._interpreter.tensor(int(given["index"]))
         self._outputs = [self._output(name) for name in entry.outputs]
 
     def _output(self, name: str) -> _Output:
@@ -249,7 +257,8 @@ class InterpretedModel:
             if detail["name"] == name:
                 scale, zero = detail["quantization"]
                 real = np.empty(tuple(int(n) for n in detail["shape"]), np.float32)
-                return _Output(int(detail["index"]), np.float32(scale), np.float32(zero), real)
+                seen = self._interpreter.tensor(int(detail["index"]))
+                return _Output(seen, np.float32(scale), np.float32(zero), real)
         have = ", ".join(str(d["name"]) for d in details)
         raise ModelError(f"Model {self.entry.name} has no output {name!r}, only {have}. Rebuild its manifest entry.")
 
@@ -259,12 +268,12 @@ class InterpretedModel:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
-        return _Answers(self._real, self._rows, self._outputs)
+        return _Answers(self._outputs)
 
     def _give(self, values: Tensor | Fill) -> None:
         """Nothing may look into the interpreter's memory while it runs: what does here ends with this call."""
         if callable(values):
-            given = self._view(self._input).view(self.takes)
+            given = self._input().view(self.takes)
             values(given)
             if self._dtype == np.int8:
                 np.bitwise_xor(given, 128, given)
@@ -274,27 +283,8 @@ class InterpretedModel:
             raise ModelError(
                 f"Model {self.entry.name} takes {self._dtype} {self.shape}, was given {values.dtype} {values.shape}."
             )
-        given = self._view(self._input)
+        given = self._input()
         if shift:
             np.bitwise_xor(values, 128, out=given.view(np.uint8))
         else:
             np.copyto(given, values)
-
-    def _view(self, index: int) -> Tensor:
-        seen: Tensor = self._interpreter.tensor(index)()
-        return seen
-
-    def _rows(self, output: _Output, cells: Sequence[int] | NDArray[np.intp]) -> Floats:
-        raw = self._view(output.index)
-        some = raw.reshape(-1, raw.shape[-1])[cells]
-        return np.asarray(some if output.scale == 0 else (some - output.zero) * output.scale, np.float32)
-
-    def _real(self, output: _Output) -> Floats:
-        raw = self._view(output.index)
-        if output.scale == 0:
-            np.copyto(output.real, raw)
-        else:
-            np.subtract(raw, output.zero, output.real)
-            np.multiply(output.real, output.scale, output.real)
-        return output.real
-
