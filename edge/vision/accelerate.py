@@ -17,9 +17,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from edge import config
 from edge.vision import runtime, selftest
-from edge.vision.runtime import Entry, Model, ModelError, Tensor
+from edge.vision.runtime import Entry, Fill, Model, ModelError, Tensor
 from edge.vision.values import Floats
 
 _DEADLINE = 1.0  # seconds for one answer: fifty times what the largest model takes
@@ -76,7 +78,7 @@ class Accelerated:
         self, where: str, cpu: Model, open_: Open, golden: Callable[[Model], str] = selftest.fault, *,
         clock: Callable[[], float] = time.monotonic, deadline: float = _DEADLINE, opening: float = _OPENING,
     ) -> None:  # fmt: skip
-        self.entry, self.shape = cpu.entry, cpu.shape
+        self.entry, self.shape, self.takes = cpu.entry, cpu.shape, cpu.takes
         self.cause = "being opened"
         self.failures = 0
         self._where, self._cpu, self._open, self._golden = where, cpu, open_, golden
@@ -91,13 +93,17 @@ class Accelerated:
         """What runs the model now."""
         return "cpu" if self._there is None else self._where
 
-    def run(self, values: Tensor) -> Sequence[Floats]:
+    def run(self, values: Tensor | Fill) -> Sequence[Floats]:
         if self._there is None:
             self._look()
         there = self._there
         if there is None:
             return self._cpu.run(values)
-        given = values.copy()  # the caller may write into his own while a hung call still reads
+        if callable(values):
+            given: Tensor = np.empty(self.shape, self.takes)
+            values(given)
+        else:
+            given = values.copy()  # the caller may write into his own while a hung call still reads
         self._worker.start(lambda: [part.copy() for part in there.run(given)])
         try:
             found: list[Floats] = self._worker.result(self._deadline)

@@ -75,15 +75,19 @@ def log_likelihoods(log_probs: Floats, candidates: Sequence[Labels]) -> NDArray[
     emitted = np.exp(log_probs.astype(np.float64)).transpose(1, 0, 2)[:, :, states]
     reached = np.zeros(emitted.shape[1:])
     reached[..., :2] = emitted[0, ..., :2]
-    scale = np.zeros(reached.shape[:-1])
-    for step in emitted[1:]:
-        sums = reached.copy()
-        sums[..., 1:] += reached[..., :-1]
-        sums[..., 2:] += skips[:, 2:] * reached[..., :-2]
-        reached = sums * step
-        peak = np.maximum(reached.max(-1), 1e-300)
-        reached /= peak[..., None]
-        scale += np.log(peak)
+    # everything is made once: the arrays are so small that making them is what would cost
+    sums, skipped, skips = np.empty_like(reached), np.empty_like(reached[..., 2:]), skips[:, 2:]
+    next_sums, after_sums, here, before = sums[..., 1:], sums[..., 2:], reached[..., :-1], reached[..., :-2]
+    peaks = np.empty((len(emitted) - 1, *reached.shape[:-1], 1))
+    for step, peak in zip(emitted[1:], peaks, strict=True):
+        np.multiply(skips, before, skipped)
+        np.copyto(sums, reached)
+        np.add(next_sums, here, next_sums)
+        np.add(after_sums, skipped, after_sums)
+        np.multiply(sums, step, reached)
+        reached.max(-1, peak, keepdims=True, initial=1e-300)
+        np.divide(reached, peak, reached)
+    scale = np.log(peaks[..., 0]).sum(0)
     ends = np.array([2 * len(c) for c in candidates])
     rows = np.arange(len(candidates))
     last = reached[:, rows, ends] + np.where(ends > 0, reached[:, rows, np.maximum(ends - 1, 0)], 0.0)

@@ -7,13 +7,14 @@ centre. Faces need about 24 pixels of those 192, so what it finds is decided by 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from edge.vision import image
 from edge.vision.nms import survivors
-from edge.vision.runtime import Model, load
+from edge.vision.runtime import Model, Tensor, load, rows
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
 
 SIZE = 192
@@ -33,10 +34,20 @@ STILL_TILE = 432
 
 
 class _Fit(NamedTuple):
-    """How network pixels map to the frame: ``frame = network * scale + origin``, each ``float32 (2,)``, x then y."""
+    """What the network sees: the part ``seen`` of the frame, at ``place`` among the network's own pixels."""
 
-    scale: Floats
-    origin: Floats
+    seen: Region
+    place: Region
+
+    def scale(self) -> Floats:
+        """Frame pixels in a network pixel, ``float32 (2,)``, across and down: what it is after rounding to whole
+        pixels, so that landmarks stay exact."""
+        across = (self.seen.x1 - self.seen.x0) / (self.place.x1 - self.place.x0)
+        return np.array([across, (self.seen.y1 - self.seen.y0) / (self.place.y1 - self.place.y0)], np.float32)
+
+    def origin(self) -> Floats:
+        """Where in the frame the network's picture begins, ``float32 (2,)``, x and y."""
+        return np.array(self.seen[:2], np.float32) - np.array(self.place[:2], np.float32) * self.scale()
 
 
 class FaceDetector:
@@ -46,9 +57,7 @@ class FaceDetector:
         """``threshold`` is the least score, above 0 and below 1. Raises ``ModelError`` when the model does not load."""
         self._model = load("face-detector") if model is None else model
         self._logit = float(np.log(threshold / (1 - threshold)))
-        self._input = np.full((1, SIZE, SIZE, 3), -1, np.float32)
         self._small = np.empty((SIZE, SIZE, 3), np.uint8)
-        self._filled = Region(0, 0, 0, 0)  # what of the input is not black
         cells = (np.arange(SIZE // STRIDE, dtype=np.float32) + 0.5) * STRIDE
         self._centres = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
 
@@ -59,39 +68,30 @@ class FaceDetector:
         fills a whole photo gets the surroundings the network needs. A region without any frame in it
         has no faces. Boxes may reach beyond the region, and are not clipped to the frame.
         """
-        fit = self._fill(pixels, region)
+        fit = _fit(pixels, region)
         if fit is None:
             return []
-        answers = self._model.run(self._input)
+        answers = self._model.run(partial(self._fill, pixels, fit))
         logits = answers[1].ravel()
         if logits.max() < self._logit:
             return []
         (found,) = (logits >= self._logit).nonzero()
         scores = 1 / (1 + np.exp(-logits[found]))
-        placed, points = self._decode(answers[0][0, found], self._centres[found], fit)
+        placed, points = self._decode(rows(answers, 0, found), self._centres[found], fit)
         boxes, sure = [Box(*box) for box in placed.tolist()], scores.tolist()
         return [Detection(Kind.FACE, boxes[i], sure[i], points[i].copy()) for i in survivors(boxes, sure, 0.3)]
 
-    def _fill(self, pixels: Pixels, region: Region) -> _Fit | None:
-        """Letterboxes the region into the network's input; None when none of the frame is in it."""
-        height, width = pixels.shape[:2]
-        seen = Region(max(0, region.x0), max(0, region.y0), min(width, region.x1), min(height, region.y1))
-        if seen.x0 >= seen.x1 or seen.y0 >= seen.y1:
-            return None
-        shrink = SIZE / max(region.x1 - region.x0, region.y1 - region.y0)
-        left, right = _span(seen.x0 - region.x0, seen.x1 - region.x0, shrink)
-        top, bottom = _span(seen.y0 - region.y0, seen.y1 - region.y0, shrink)
+    def _fill(self, pixels: Pixels, fit: _Fit, given: Tensor) -> None:
+        """Letterboxes what is seen into the network's input ``given``."""
+        left, top, right, bottom = fit.place
         inner = self._small[: bottom - top, : right - left]
-        image.rgb(image.shrink(image.cut(pixels, seen), right - left, bottom - top, inner), inner)
-        window = self._input[0, top:bottom, left:right]
-        if self._filled != (filled := Region(left, top, right, bottom)):
-            self._input.fill(-1.0)
-            self._filled = filled
+        image.rgb(image.shrink(image.cut(pixels, fit.seen), right - left, bottom - top, inner), inner)
+        picture = given[0]
+        for black in (picture[:top], picture[bottom:], picture[top:bottom, :left], picture[top:bottom, right:]):
+            black.fill(-1.0)
+        window = picture[top:bottom, left:right]
         np.multiply(inner, np.float32(1 / 127.5), out=window)
         window -= 1.0
-        # the true scale of each axis after rounding to whole pixels, so that landmarks stay exact
-        scale = np.array([(seen.x1 - seen.x0) / (right - left), (seen.y1 - seen.y0) / (bottom - top)], np.float32)
-        return _Fit(scale, np.array([seen.x0, seen.y0], np.float32) - np.array([left, top], np.float32) * scale)
 
     @staticmethod
     def _decode(raw: Floats, centres: Floats, fit: _Fit) -> tuple[Floats, Floats]:
@@ -100,10 +100,23 @@ class FaceDetector:
         ``raw`` holds centre, size, then the points (x, y), all in network pixels; centre and points
         are relative to the anchor.
         """
-        middle = (raw[:, :2] + centres) * fit.scale + fit.origin
-        half = raw[:, 2:4] * fit.scale / 2
+        scale, origin = fit.scale(), fit.origin()
+        middle = (raw[:, :2] + centres) * scale + origin
+        half = raw[:, 2:4] * scale / 2
         points = raw[:, 4 : 4 + 2 * LANDMARKS].reshape(-1, LANDMARKS, 2) + centres[:, None]
-        return np.concatenate([middle - half, middle + half], axis=1), points * fit.scale + fit.origin
+        return np.concatenate([middle - half, middle + half], axis=1), points * scale + origin
+
+
+def _fit(pixels: Pixels, region: Region) -> _Fit | None:
+    """How the region is letterboxed into the network's input; None when none of the frame is in it."""
+    height, width = pixels.shape[:2]
+    seen = Region(max(0, region.x0), max(0, region.y0), min(width, region.x1), min(height, region.y1))
+    if seen.x0 >= seen.x1 or seen.y0 >= seen.y1:
+        return None
+    shrink = SIZE / max(region.x1 - region.x0, region.y1 - region.y0)
+    left, right = _span(seen.x0 - region.x0, seen.x1 - region.x0, shrink)
+    top, bottom = _span(seen.y0 - region.y0, seen.y1 - region.y0, shrink)
+    return _Fit(seen, Region(left, top, right, bottom))
 
 
 def _span(start: int, stop: int, scale: float) -> tuple[int, int]:

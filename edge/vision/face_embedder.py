@@ -39,7 +39,9 @@ def similarity(source: Floats, target: Floats) -> Floats:
     spread = max(float(x @ x + y @ y), float(np.finfo(np.float32).tiny))
     real, imaginary = float(x @ u + y @ v) / spread, float(x @ v - y @ u) / spread
     turn = np.array([[real, -imaginary], [imaginary, real]], np.float32)
-    return np.column_stack([turn, to_middle - turn @ from_middle]).astype(np.float32)
+    matrix = np.empty((2, 3), np.float32)
+    matrix[:, :2], matrix[:, 2] = turn, to_middle - turn @ from_middle
+    return matrix
 
 
 def align(pixels: Pixels, landmarks: Floats) -> Pixels:

@@ -41,13 +41,17 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
 
 def letterbox(pixels: Pixels, out: Pixels) -> float:
     """``pixels`` scaled to fit ``out`` ``(height, width, 3)``, kept at its top left, rest black; returns the scale."""
-    height, width = out.shape[:2]
-    scale = min(width / pixels.shape[1], height / pixels.shape[0])
+    scale = fit(pixels, out.shape[1], out.shape[0])
     wide, tall = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
     shrink(pixels, wide, tall, out[:tall, :wide])
     out[tall:] = 0
     out[:, wide:] = 0
-    return float(scale)
+    return scale
+
+
+def fit(pixels: Pixels, width: int, height: int) -> float:
+    """The scale at which ``pixels`` just fit into ``width`` by ``height``."""
+    return float(min(width / pixels.shape[1], height / pixels.shape[0]))
 
 
 def grey(pixels: Pixels) -> Pixels:

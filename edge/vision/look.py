@@ -121,7 +121,8 @@ class Look:
         frames = max(1, math.floor(self._cover / interval + 1e-6))
         if frames == 1:
             return 1  # a picture that stands alone has all the time until the next
-        counts = {kind: len(grid.tiles(width, height)) for kind, grid in self._grids.items()}
+        tiles = self._tiles if (width, height) == self._size else self._tiles_of(width, height)
+        counts = {kind: len(found) for kind, found in tiles.items()}
         while self._cost(counts, frames) > self._budget:  # ends: one tile of each kind fits
             frames += 1
         return frames
@@ -133,10 +134,13 @@ class Look:
 
     def _resize(self, width: int, height: int) -> None:
         self._size = (width, height)
-        self._tiles = {kind: grid.tiles(width, height) for kind, grid in self._grids.items()}
+        self._tiles = self._tiles_of(width, height)
         self._examined = {kind: [-math.inf] * len(tiles) for kind, tiles in self._tiles.items()}
         self._credit = dict.fromkeys(self._grids, 0.0)
         self._last = None
+
+    def _tiles_of(self, width: int, height: int) -> dict[Kind, list[Region]]:
+        return {kind: grid.tiles(width, height) for kind, grid in self._grids.items()}
 
     def _turn(self, kind: Kind, share: float, now: float) -> list[int]:
         """The tiles longest unexamined; fractions of a tile are carried over to the next frame."""

@@ -30,7 +30,7 @@ class Motion:
             self._moving = np.zeros(samples.shape, np.bool_)
             return
         moving = np.abs(samples - before) >= _CHANGE
-        if moving.mean() > _EVERYWHERE:  # tells no place from another
+        if np.count_nonzero(moving) > _EVERYWHERE * moving.size:  # tells no place from another
             moving[:] = False
         self._moving = moving
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from edge.vision import image
-from edge.vision.runtime import Model, load
+from edge.vision.runtime import Model, Tensor, load, rows
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
 
 MODELS = ("plate-detector", "plate-detector-4x3")
@@ -62,9 +63,7 @@ class PlateDetector:
     def __init__(self, threshold: float = 0.35) -> None:
         self._models = [load(name, threads=1) for name in MODELS]
         self._best: dict[tuple[int, int], Model] = {}  # of the region's width and height seen last
-        self._inputs = {model.entry.name: np.empty(model.shape, np.uint8) for model in self._models}
         self._closer = load(CLOSER, threads=1)
-        self._close_up = np.empty(self._closer.shape, np.uint8)
         self._halves = np.array(self._closer.shape[2:0:-1], np.float32) / 2  # of its width and height
         self._threshold = threshold
 
@@ -91,12 +90,11 @@ class PlateDetector:
     def _candidates(self, part: Pixels, x: int, y: int) -> Plates:
         """What the coarse network takes for plates in ``part`` of the frame at ``x, y``, in frame pixels."""
         model = self._model_for(part.shape[1], part.shape[0])
-        given = self._inputs[model.entry.name]
-        scale = image.letterbox(part, given[0])
-        found = model.run(given)
+        found = model.run(partial(_fitted, part))
         plates = suppress(decode(found, _CANDIDATE))
         if not len(plates.scores):
             return plates
+        scale = image.fit(part, model.shape[2], model.shape[1])
         origin = np.array([x, y], np.float32)
         boxes = plates.boxes / np.float32(scale) + np.concatenate([origin, origin])
         return Plates(plates.scores, boxes, plates.corners / np.float32(scale) + origin)
@@ -134,11 +132,9 @@ class PlateDetector:
     def _close(self, pixels: Pixels, matrices: Floats) -> tuple[list[float], Floats]:
         """Logits and corners ``(n, 4, 2)`` of the plates that ``matrices`` ``(n, 2, 3)`` bring into the closer
         network's picture; corners in halves of that picture's width and height, from its middle."""
-        _, tall, wide, _ = self._closer.shape
         logits, quads = [], np.empty((len(matrices), 4, 2), np.float32)
         for n, matrix in enumerate(matrices):
-            image.warp_affine(pixels, matrix, wide, tall, self._close_up[0])
-            judged, found = self._closer.run(self._close_up)
+            judged, found = self._closer.run(partial(_brought, pixels, matrix))
             logits.append(judged.item())
             quads[n] = found.reshape(4, 2)
         return logits, quads
@@ -155,6 +151,14 @@ class PlateDetector:
             return -round(min(wide / width, tall / height), 4), wide * tall
 
         return min(self._models, key=cost)
+
+
+def _fitted(part: Pixels, given: Tensor) -> None:
+    image.letterbox(part, given[0])
+
+
+def _brought(pixels: Pixels, matrix: Floats, given: Tensor) -> None:
+    image.warp_affine(pixels, matrix, given.shape[2], given.shape[1], given[0])
 
 
 def _clipped(box: Sequence[float], width: float, height: float) -> Box:
@@ -192,13 +196,14 @@ def decode(found: Sequence[Floats], threshold: float) -> Plates:
     # at least the largest of all is one
     peaks = [cell for cell, place in places.items() if cells[cell] >= _best_around(near, *place)]
     peaks = sorted(peaks, key=lambda cell: -cells[cell])[:_MOST]
-    shape, corners = found[1].reshape(-1, 4)[peaks], found[2].reshape(-1, 4, 2)[peaks]
+    chosen = np.array(peaks)
+    shape, corners = rows(found, 1, chosen), rows(found, 2, chosen).reshape(-1, 4, 2)
     middles = np.array([(x + 0.5, y + 0.5) for y, x in map(places.__getitem__, peaks)])
     centre = (middles + shape[:, :2]) * _STRIDE
     size = np.exp(shape[:, 2:]) * _UNITS
     quads, half = centre[:, None] + size[:, None] * (_CORNERS + corners), size / 2
     boxes = np.concatenate([centre - half, centre + half], 1)
-    scores = 1 / (1 + np.exp(-logits[peaks]))
+    scores = 1 / (1 + np.exp(-logits[chosen]))
     return Plates(np.asarray(scores, np.float32), boxes.astype(np.float32), quads.astype(np.float32))
 
 

@@ -26,6 +26,9 @@ from edge.errors import VidikError
 from edge.vision.values import Floats
 
 Tensor = NDArray[Any]
+Cells = Sequence[int] | NDArray[np.intp]
+Fill = Callable[[Tensor], None]
+"""Writes all of a model's input into the array that it is given, and keeps nothing of it."""
 
 
 class ModelError(VidikError):
@@ -64,12 +67,14 @@ class Model(Protocol):
 
     entry: Entry
     shape: tuple[int, ...]
+    takes: np.dtype[Any]
 
-    def run(self, values: Tensor) -> Sequence[Floats]:
+    def run(self, values: Tensor | Fill) -> Sequence[Floats]:
         """Run once.
 
         ``values`` has ``shape`` and is either the model's own input dtype, or ``uint8`` pixels for a
-        model with ``int8`` input (shifted by 128). Returns float32 arrays (dequantised), in the order
+        model with ``int8`` input (shifted by 128); or it writes them, of dtype ``takes`` (``uint8`` for ``int8``),
+        where the model wants them, which saves a copy. Returns float32 arrays (dequantised), in the order
         of ``entry.outputs``; they, and the sequence itself, are only good until the next call. Raises
         ``ModelError`` on a wrong shape or dtype.
         """
@@ -174,17 +179,29 @@ def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    index: int
-    scale: float
-    zero: int
+    seen: Callable[[], Tensor]  # a look into the interpreter's memory
+    scale: np.float32  # 0: of numbers that are real already
+    zero: np.float32
     real: Floats  # reused by every run
+
+    def all(self) -> Floats:
+        if self.scale == 0:
+            np.copyto(self.real, self.seen())
+        else:
+            np.subtract(self.seen(), self.zero, self.real)
+            np.multiply(self.real, self.scale, self.real)
+        return self.real
+
+    def rows(self, cells: Cells) -> Floats:
+        some = self.seen().reshape(-1, self.real.shape[-1])[cells]
+        return np.asarray(some if self.scale == 0 else (some - self.zero) * self.scale, np.float32)
 
 
 class _Answers(Sequence[Floats]):
     """What a run has given, each array made when it is first asked for: often the first one says enough."""
 
-    def __init__(self, real: Callable[[_Output], Floats], outputs: Sequence[_Output]) -> None:
-        self._real, self._outputs = real, outputs
+    def __init__(self, outputs: Sequence[_Output]) -> None:
+        self._outputs = outputs
         self._made: dict[int, Floats] = {}
 
     def __len__(self) -> int:
@@ -198,8 +215,19 @@ class _Answers(Sequence[Floats]):
         if isinstance(index, slice):
             return [self[n] for n in range(*index.indices(len(self)))]
         if index not in self._made:
-            self._made[index] = self._real(self._outputs[index])
+            self._made[index] = self._outputs[index].all()
         return self._made[index]
+
+    def rows(self, index: int, cells: Cells) -> Floats:
+        return self._outputs[index].rows(cells)
+
+
+def rows(found: Sequence[Floats], index: int, cells: Cells) -> Floats:
+    """What a model has ``found`` at ``cells`` of a map: of ``found[index]`` ``(..., channels)``, the places before the
+    channels counted through, ``float32 (len(cells), channels)``. The rest of the map is left as it is."""
+    if isinstance(found, _Answers):
+        return found.rows(index, cells)
+    return np.asarray(found[index].reshape(-1, found[index].shape[-1])[cells], np.float32)
 
 
 class InterpretedModel:
@@ -219,7 +247,8 @@ class InterpretedModel:
         (given,) = self._interpreter.get_input_details()
         self.shape = tuple(int(n) for n in given["shape"])
         self._dtype = np.dtype(given["dtype"])
-        self._input = int(given["index"])
+        self.takes = np.dtype(np.uint8) if self._dtype == np.int8 else self._dtype
+        self._input: Callable[[], Tensor] = self._interpreter.tensor(int(given["index"]))
         self._outputs = [self._output(name) for name in entry.outputs]
 
     def _output(self, name: str) -> _Output:
@@ -228,38 +257,34 @@ class InterpretedModel:
             if detail["name"] == name:
                 scale, zero = detail["quantization"]
                 real = np.empty(tuple(int(n) for n in detail["shape"]), np.float32)
-                return _Output(int(detail["index"]), float(scale), int(zero), real)
+                seen = self._interpreter.tensor(int(detail["index"]))
+                return _Output(seen, np.float32(scale), np.float32(zero), real)
         have = ", ".join(str(d["name"]) for d in details)
         raise ModelError(f"Model {self.entry.name} has no output {name!r}, only {have}. Rebuild its manifest entry.")
 
-    def run(self, values: Tensor) -> Sequence[Floats]:
+    def run(self, values: Tensor | Fill) -> Sequence[Floats]:
+        self._give(values)
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
+        return _Answers(self._outputs)
+
+    def _give(self, values: Tensor | Fill) -> None:
+        """Nothing may look into the interpreter's memory while it runs: what does here ends with this call."""
+        if callable(values):
+            given = self._input().view(self.takes)
+            values(given)
+            if self._dtype == np.int8:
+                np.bitwise_xor(given, 128, given)
+            return
         shift = values.dtype == np.uint8 and self._dtype == np.int8
         if values.shape != self.shape or not (shift or values.dtype == self._dtype):
             raise ModelError(
                 f"Model {self.entry.name} takes {self._dtype} {self.shape}, was given {values.dtype} {values.shape}."
             )
-        given = self._view(self._input)
+        given = self._input()
         if shift:
             np.bitwise_xor(values, 128, out=given.view(np.uint8))
         else:
             np.copyto(given, values)
-        del given  # the interpreter does not run while anything looks into its memory
-        try:
-            self._interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
-        return _Answers(self._real, self._outputs)
-
-    def _view(self, index: int) -> Tensor:
-        seen: Tensor = self._interpreter.tensor(index)()
-        return seen
-
-    def _real(self, output: _Output) -> Floats:
-        raw = self._view(output.index)
-        if output.scale == 0:
-            np.copyto(output.real, raw)
-        else:
-            np.subtract(raw, np.float32(output.zero), out=output.real)
-            np.multiply(output.real, np.float32(output.scale), out=output.real)
-        return output.real
-

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from edge.records import Trigger
 from edge.vision.values import Box, Detection, Frame, Kind
 
@@ -105,8 +107,10 @@ class Tracker:
 
 
 def _point(detection: Detection) -> tuple[float, float]:
-    x, y = detection.points.mean(0) if detection.kind is Kind.PLATE else detection.box.centre
-    return float(x), float(y)
+    if detection.kind is not Kind.PLATE:
+        return detection.box.centre
+    x, y = (detection.points.sum(0) / np.float32(len(detection.points))).tolist()
+    return x, y
 
 
 def _associate(
@@ -115,10 +119,10 @@ def _associate(
     """Greedy matching, nearest first: (pairs, tracks left, detections left)."""
     costs = sorted(
         (cost, i, j)
-        for i, track in enumerate(tracks)
-        for place in ([track.predicted(now)] if detections else ())
+        for i, track in enumerate(tracks if detections else ())
+        for place in [_Place(track, now)]
         for j, detection in enumerate(detections)
-        if track.kind is detection.kind and (cost := _distance(track, place, detection, now)) is not None
+        if track.kind is detection.kind and (cost := place.distance(detection.box)) is not None
     )
     used_tracks: set[int] = set()
     used_detections: set[int] = set()
@@ -135,15 +139,22 @@ def _associate(
     )
 
 
-def _distance(track: Track, box: Box, detection: Detection, now: float) -> float | None:
-    """How far ``detection`` lies from ``box``, where ``track`` should be, in sizes; None when it cannot be the same."""
-    other = detection.box
-    ratio = other.width / max(1e-6, box.width)
-    if not 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
-        return None
-    (x0, y0), (x1, y1) = box.centre, other.centre
-    distance = math.hypot(x1 - x0, y1 - y0) / max(box.width, other.width)
-    return distance + abs(math.log(ratio)) if distance <= _reach(track, now) else None
+class _Place:
+    """Where ``track`` should be, with what every comparison needs."""
+
+    def __init__(self, track: Track, now: float) -> None:
+        box = track.predicted(now)
+        self._x, self._y = box.centre
+        self._width, self._reach = box.width, _reach(track, now)
+
+    def distance(self, box: Box) -> float | None:
+        """How far ``box`` lies from here, in sizes; None when it cannot be the same object."""
+        width, (x, y) = box.width, box.centre
+        ratio = width / max(1e-6, self._width)
+        if not 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
+            return None
+        distance = math.hypot(x - self._x, y - self._y) / max(self._width, width)
+        return distance + abs(math.log(ratio)) if distance <= self._reach else None
 
 
 def _reach(track: Track, now: float) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge.vision.plate_confidence import Confidence
 from edge.vision.plate_reader import PlateReader, vote
 from edge.vision.plate_strip import STEP
-from edge.vision.runtime import Entry, load
+from edge.vision.runtime import Entry, Fill, Tensor, load
 from models.plate_reader import real
 from models.plate_reader.calibrate import cases, groups, judged, reliability
 from models.plate_reader.samples import Group, drawn, nothing, singles
@@ -37,9 +37,13 @@ class FloatModel:
         self._given = self._interpreter.get_input_details()[0]
         self._made = self._interpreter.get_output_details()[0]["index"]
         self.shape = tuple(int(n) for n in self._given["shape"])
+        self.takes = np.dtype(np.uint8)
 
-    def run(self, values: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def run(self, values: Tensor | Fill) -> list[NDArray[np.float32]]:
         """As ``runtime.Model.run``."""
+        if callable(values):
+            fill, values = values, np.empty(self.shape, self.takes)
+            fill(values)
         self._interpreter.set_tensor(self._given["index"], (values.astype(np.float32) - 128) / np.float32(STEP))
         self._interpreter.invoke()
         return [np.asarray(self._interpreter.get_tensor(self._made), np.float32)]

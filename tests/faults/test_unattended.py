@@ -227,7 +227,7 @@ def test_an_accelerator_that_fails_in_the_middle_is_named_and_comes_back(
 
     class Stick:
         def __init__(self, inner: Model) -> None:
-            self.inner, self.entry, self.shape = inner, inner.entry, inner.shape
+            self.inner, self.entry, self.shape, self.takes = inner, inner.entry, inner.shape, inner.takes
 
         def run(self, values: np.ndarray) -> list[np.ndarray]:
             if out.is_set():

@@ -25,13 +25,14 @@ INPUT = np.zeros((1, 2, 2, 3), np.uint8)
 class Pretended:
     """A model that answers ``value``, or does what ``act`` does."""
 
-    entry, shape = ENTRY, (1, 2, 2, 3)
+    entry, shape, takes = ENTRY, (1, 2, 2, 3), np.dtype(np.uint8)
 
     def __init__(self, value: float, act=lambda: None) -> None:
-        self.value, self.act, self.runs = value, act, 0
+        self.value, self.act, self.runs, self.seen = value, act, 0, INPUT
 
     def run(self, values):
         self.runs += 1
+        self.seen = values
         self.act()
         return [np.full((1,), self.value, np.float32)]
 
@@ -59,6 +60,15 @@ def test_the_accelerator_takes_over_once_it_is_open() -> None:
     ready.set()
     wait_for(lambda: runs_on(model) == "stick")
     assert (model.where, model.cause, model.failures) == ("stick", "", 0)
+
+
+def test_what_is_written_by_the_caller_reaches_the_accelerator() -> None:
+    there = Pretended(2.0)
+    model, _ = accelerated(lambda: there)
+    wait_for(lambda: runs_on(model) == "stick")
+    model.run(lambda given: given.fill(7))
+    assert (there.seen == 7).all()
+    assert there.seen.dtype == np.uint8
 
 
 def refuse(*_):

@@ -65,3 +65,17 @@ def test_a_wrong_input_is_refused():
         model.run(np.zeros((1, 3, 3, 3), np.uint8))
     with pytest.raises(ModelError, match="takes"):
         model.run(np.zeros(model.shape, np.float64))
+
+
+@pytest.mark.parametrize("name", ["face-detector", "plate-detector"])
+def test_what_is_written_in_place_and_read_in_part_is_the_same(name):
+    model = runtime.load(name)
+    assert model.takes == (np.float32 if name == "face-detector" else np.uint8)
+    values = (np.random.default_rng(3).random(model.shape) * 255).astype(model.takes)
+    whole = [output.copy() for output in model.run(values)]
+    found = model.run(lambda given: np.copyto(given, values))
+    cells = [0, 5, 700]
+    for index, output in enumerate(whole):
+        wanted = output.reshape(-1, output.shape[-1])[cells]
+        assert np.array_equal(runtime.rows(found, index, cells), wanted)
+        assert np.array_equal(runtime.rows(whole, index, cells), wanted)  # as an accelerator's answers come
