@@ -33,11 +33,13 @@ class Refusal(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """``token``: the new session's, "" when refused. ``wait``: seconds until the next try can succeed."""
+    """``token``: the new session's, "" when refused. ``wait``: seconds until the next try can succeed. ``closes``: the
+    door was closed by this try, which is worth a note; the tries after it are not."""
 
     token: str
     refusal: Refusal | None = None
     wait: float = 0.0
+    closes: bool = False
 
 
 @dataclass(slots=True)
@@ -100,11 +102,11 @@ class Door:
     def _count(self, now: float) -> Outcome:
         self.wrong += 1
         if self.wrong >= MOST_TRIES:
-            return Outcome("", Refusal.CLOSED, self.left)
+            return Outcome("", Refusal.CLOSED, self.left, closes=True)
         if self.wrong % TRIES == 0:
             wait = _FIRST_WAIT * 2.0 ** (self.wrong // TRIES - 1)
             self._locked_until = now + wait
-            return Outcome("", Refusal.LOCKED, wait)
+            return Outcome("", Refusal.LOCKED, wait, closes=True)
         return Outcome("", Refusal.WRONG)
 
 

@@ -111,7 +111,8 @@ class _Page:
         if outcome.refusal is None:
             self.steps.began()
             return _with_cookie(RedirectResponse(f"/{self.steps.next()}", 303), COOKIE, outcome.token)
-        self.steps.refused(outcome.refusal)
+        if outcome.closes:
+            self.steps.closed(outcome.refusal)
         error = self._says(request, f"code.{outcome.refusal}", seconds=round(outcome.wait + 0.5))
         return self._door(request, status=429 if outcome.wait else 403, error=error)
 

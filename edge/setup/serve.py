@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -25,6 +26,17 @@ _LAST_PAGE = 3.0  # seconds in which the last page may still fetch what it is dr
 _LOOK = 0.25
 
 
+class _Server(uvicorn.Server):
+    """``stop`` is told of SIGTERM and SIGINT, and decides when to end."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
+        self._stop()
+
+
 class Running:
     """One page being served. ``left``: seconds until it ends by itself."""
 
@@ -33,12 +45,12 @@ class Running:
         self._ends = float("inf")
 
     def finish(self) -> None:
-        """The camera is sealed: ends once the last page was drawn."""
-        self._ends = time.monotonic() + _LAST_PAGE
+        """Ends once the last page was drawn: the camera is sealed, or the service manager says so because it is."""
+        self._ends = min(self._ends, time.monotonic() + _LAST_PAGE)
 
     def run(self, app: App, sockets: Sequence[socket.socket]) -> None:
         """Serves ``app`` on ``sockets``, and closes them when this is over or SIGTERM comes."""
-        server = uvicorn.Server(self._config(app))
+        server = _Server(self._config(app), self.finish)
         done = threading.Event()
         threading.Thread(target=self._keep, args=(server, done), name="keeper", daemon=True).start()
         try:

@@ -58,8 +58,11 @@ class Steps:
 
     @property
     def name(self) -> str:
-        """The camera's id, "" before it has one."""
-        return config.load(self.folder / CONFIG, config.Uplink).camera if self.enrolled else ""
+        """The camera's id, "" before it has one that can be read."""
+        try:
+            return config.load(self.folder / CONFIG, config.Uplink).camera if self.enrolled else ""
+        except config.ConfigError:
+            return ""
 
     def next(self) -> str:
         """The step that is due."""
@@ -71,11 +74,10 @@ class Steps:
         """Somebody came in."""
         self.say("session-began", "")
 
-    def refused(self, refusal: Refusal) -> None:
-        """Somebody did not. Single wrong codes are not put on record, so that nobody can fill it with them."""
-        if refusal in (Refusal.LOCKED, Refusal.CLOSED):
-            with self._busy:
-                self.say("code-refused", refusal.value)
+    def closed(self, refusal: Refusal) -> None:
+        """Wrong codes have closed the door. Single ones are not put on record, so that nobody can fill it with them."""
+        with self._busy:
+            self.say("code-refused", refusal.value)
 
     def measures(self, scan: bool) -> tuple[Measures, str]:
         """What the camera measures; with ``scan``, also the camera that a claim before the lens is for ("" for none,

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge import config, durable
+from edge import config, durable, systemd
 from edge.audit import postbox
 from edge.enrol.errors import TryLater
 from edge.errors import VidikError
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     help, 4 when a bundle was refused, 5 when RAUC could not install it, and 10 when the unit has to be started anew."""
     given = _parser().parse_args(arguments)
     dump_no_core()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s update %(message)s")
+    systemd.log_to_journal("vidik-update")
     try:
         unit = _unit(given)
         if given.command == "status":

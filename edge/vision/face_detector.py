@@ -66,13 +66,11 @@ class FaceDetector:
         logits = answers[1].ravel()
         if logits.max() < self._logit:
             return []
-        found = np.flatnonzero(logits >= self._logit)
+        (found,) = (logits >= self._logit).nonzero()
         scores = 1 / (1 + np.exp(-logits[found]))
-        boxes, points = self._decode(answers[0][0, found], self._centres[found], fit)
-        return [
-            Detection(Kind.FACE, Box(*boxes[i].tolist()), float(scores[i]), points[i].copy())
-            for i in survivors(boxes, scores, 0.3)
-        ]
+        placed, points = self._decode(answers[0][0, found], self._centres[found], fit)
+        boxes, sure = [Box(*box) for box in placed.tolist()], scores.tolist()
+        return [Detection(Kind.FACE, boxes[i], sure[i], points[i].copy()) for i in survivors(boxes, sure, 0.3)]
 
     def _fill(self, pixels: Pixels, region: Region) -> _Fit | None:
         """Letterboxes the region into the network's input; None when none of the frame is in it."""

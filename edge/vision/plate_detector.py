@@ -22,7 +22,8 @@ MODELS = ("plate-detector", "plate-detector-4x3")
 CLOSER = "plate-closer"
 
 _STRIDE = 8
-_WIDTH_UNIT, _HEIGHT_UNIT = 72.0, 20.0  # the network gives log sizes relative to these, in its input's pixels
+_UNITS = np.array([72.0, 20.0], np.float32)  # the network gives log sizes relative to these, in its input's pixels
+_SIZES = 7  # of regions that are remembered
 _MOST = 48  # candidates that go into suppression
 _CANDIDATE = 0.25  # least coarse score worth a second look, which takes half a millisecond
 _LOOKS = 6  # second looks a region may cost
@@ -30,6 +31,9 @@ _OVERLAP = 0.3
 _TILTED = 0.05  # slope from which a plate is looked at once more, along its own sides
 _LOOSE = (0.08, 0.14)  # by which the detector's boxes, which the second look is used to, exceed a plate
 CONTEXT = (1.3, 1.7)  # the second look sees a candidate with this much around it, across and down
+_SEEN = np.array(CONTEXT) / 2
+_GROWN = (1 + np.array(_LOOSE)) / 2
+_NEXT = [1, 2, 3, 0]  # corner, clockwise
 _CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], np.float32)
 
 
@@ -45,6 +49,9 @@ class Plates(NamedTuple):
     corners: Floats
 
 
+_NONE = Plates(*(np.zeros((0, *shape), np.float32) for shape in ((), (4,), (4, 2))))
+
+
 class PlateDetector:
     """Detects plates in a region of a frame, at most six of them.
 
@@ -54,6 +61,7 @@ class PlateDetector:
 
     def __init__(self, threshold: float = 0.35) -> None:
         self._models = [load(name, threads=1) for name in MODELS]
+        self._best: dict[tuple[int, int], Model] = {}  # of the region's width and height seen last
         self._inputs = {model.entry.name: np.empty(model.shape, np.uint8) for model in self._models}
         self._closer = load(CLOSER, threads=1)
         self._close_up = np.empty(self._closer.shape, np.uint8)
@@ -74,10 +82,9 @@ class PlateDetector:
         if not len(candidates.scores):
             return []
         plates = self._look_closer(pixels, candidates)
-        edges = np.clip(plates.boxes, 0, np.array([pixels.shape[1], pixels.shape[0]] * 2, np.float32))
         return [
-            Detection(Kind.PLATE, Box(*edge), sure, quad)
-            for sure, edge, quad in zip(plates.scores.tolist(), edges.tolist(), plates.corners, strict=True)
+            Detection(Kind.PLATE, _clipped(box, float(pixels.shape[1]), float(pixels.shape[0])), sure, quad)
+            for sure, box, quad in zip(plates.scores.tolist(), plates.boxes.tolist(), plates.corners, strict=True)
             if sure >= self._threshold
         ]
 
@@ -88,6 +95,8 @@ class PlateDetector:
         scale = image.letterbox(part, given[0])
         found = model.run(given)
         plates = suppress(decode(found, _CANDIDATE))
+        if not len(plates.scores):
+            return plates
         origin = np.array([x, y], np.float32)
         boxes = plates.boxes / np.float32(scale) + np.concatenate([origin, origin])
         return Plates(plates.scores, boxes, plates.corners / np.float32(scale) + origin)
@@ -96,27 +105,30 @@ class PlateDetector:
         """The best candidates with scores and corners from the second look, best first."""
         boxes = plates.boxes[:_LOOKS]
         middles, sides = (boxes[:, :2] + boxes[:, 2:]) / np.float32(2), boxes[:, 2:] - boxes[:, :2]
-        seen = (sides * CONTEXT / 2).astype(np.float32)  # from halves of the closer network's picture to the frame
+        seen = (sides * _SEEN).astype(np.float32)  # from halves of the closer network's picture to the frame
         matrices = np.zeros((len(boxes), 2, 3), np.float32)
         matrices[:, 0, 0], matrices[:, 1, 1] = turns = (self._halves * (1 / seen)).T
         matrices[:, :, 2] = self._halves - turns.T * middles
         logits, quads = self._close(pixels, matrices)
-        quads = quads * seen[:, None] + middles[:, None]
+        quads *= seen[:, None]
+        quads += middles[:, None]
         sloping = [n for n, quad in enumerate(quads) if tilt(quad) > _TILTED]
         if sloping:
             quads[sloping] = self._along(pixels, quads[sloping])
         scores = np.array([blend(*pair) for pair in zip(plates.scores.tolist(), logits, strict=False)], np.float32)
-        order = np.argsort(-scores, kind="stable")
+        order = (-scores).argsort(kind="stable")
         return Plates(scores[order], boxes[order], quads[order])
 
     def _along(self, pixels: Pixels, quads: Floats) -> Floats:
         """The corners ``quads`` ``(n, 4, 2)`` of sloping plates, from a look along their sides: at parallelograms."""
-        top, right, bottom, left = np.moveaxis(np.roll(quads, -1, 1) - quads, 1, 0)
-        sides = np.stack([top - bottom, right - left], 2) / 2 * (1 + np.array(_LOOSE))
-        middles, seen = quads.mean(1, dtype=np.float32), (sides.astype(np.float32) * CONTEXT / 2).astype(np.float32)
+        along = quads[:, _NEXT] - quads  # top, right, bottom, left
+        sides = (along[:, :2] - along[:, 2:]).transpose(0, 2, 1) * _GROWN
+        middles, seen = quads.sum(1) / np.float32(4), (sides.astype(np.float32) * _SEEN).astype(np.float32)
         turns = self._halves[:, None] * np.linalg.inv(seen)
-        shifts = self._halves - (turns @ middles[..., None])[..., 0]
-        _, found = self._close(pixels, np.concatenate([turns, shifts[..., None]], 2))
+        matrices = np.empty((len(quads), 2, 3), np.float32)
+        matrices[..., :2] = turns
+        matrices[..., 2:] = self._halves[:, None] - turns @ middles[..., None]
+        _, found = self._close(pixels, matrices)
         return np.asarray(found @ seen.transpose(0, 2, 1) + middles[:, None], np.float32)
 
     def _close(self, pixels: Pixels, matrices: Floats) -> tuple[list[float], Floats]:
@@ -133,12 +145,23 @@ class PlateDetector:
 
     def _model_for(self, width: int, height: int) -> Model:
         """The model that shows the region largest; of equals, the one with the smallest input."""
+        if (width, height) not in self._best:
+            self._best = {(width, height): self._largest(width, height), **dict(list(self._best.items())[:_SIZES])}
+        return self._best[width, height]
 
+    def _largest(self, width: int, height: int) -> Model:
         def cost(model: Model) -> tuple[float, int]:
             _, tall, wide, _ = model.shape
             return -round(min(wide / width, tall / height), 4), wide * tall
 
         return min(self._models, key=cost)
+
+
+def _clipped(box: Sequence[float], width: float, height: float) -> Box:
+    x0, y0, x1, y1 = box
+    return Box(
+        min(max(x0, 0.0), width), min(max(y0, 0.0), height), min(max(x1, 0.0), width), min(max(y1, 0.0), height)
+    )
 
 
 def blend(score: float, logit: float) -> float:
@@ -159,21 +182,24 @@ def decode(found: Sequence[Floats], threshold: float) -> Plates:
     ``found`` has what the network says: ``(1, h, w, 1)`` (logits), ``(1, h, w, 4)`` (centre offset in cells, log width,
     log height) and ``(1, h, w, 8)`` (corners' displacement from the box's corners, as fractions of its size).
     """
-    logits = found[0][0, ..., 0]
-    ys, xs = np.nonzero(logits >= math.log(threshold / (1 - threshold)))
-    cells = dict(zip(zip(ys.tolist(), xs.tolist(), strict=True), logits[ys, xs].tolist(), strict=True))
-    peaks = [cell for cell, logit in cells.items() if logit >= _best_around(cells, *cell)]
-    if not peaks:
-        return Plates(*(np.zeros((0, *shape), np.float32) for shape in ((), (4,), (4, 2))))
-    ys, xs = np.array(sorted(peaks, key=lambda cell: -cells[cell])[:_MOST]).T
-    box, corners = found[1][0], found[2][0]
-    shape = box[ys, xs]
-    centre = (np.stack([xs, ys], 1) + 0.5 + shape[:, :2]) * _STRIDE
-    size = np.exp(shape[:, 2:]) * np.array([_WIDTH_UNIT, _HEIGHT_UNIT], np.float32)
-    quads = centre[:, None] + size[:, None] * (_CORNERS + corners[ys, xs].reshape(-1, 4, 2))
-    sure = 1 / (1 + np.exp(-logits[ys, xs]))
-    boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
-    return Plates(sure.astype(np.float32), boxes.astype(np.float32), quads.astype(np.float32))
+    across, logits = found[0].shape[2], found[0].reshape(-1)
+    (sure,) = (logits >= math.log(threshold / (1 - threshold))).nonzero()
+    if not sure.size:
+        return _NONE
+    cells = dict(zip(sure.tolist(), logits[sure].tolist(), strict=True))
+    places = {cell: divmod(cell, across) for cell in cells}
+    near = {place: cells[cell] for cell, place in places.items()}
+    # at least the largest of all is one
+    peaks = [cell for cell, place in places.items() if cells[cell] >= _best_around(near, *place)]
+    peaks = sorted(peaks, key=lambda cell: -cells[cell])[:_MOST]
+    shape, corners = found[1].reshape(-1, 4)[peaks], found[2].reshape(-1, 4, 2)[peaks]
+    middles = np.array([(x + 0.5, y + 0.5) for y, x in map(places.__getitem__, peaks)])
+    centre = (middles + shape[:, :2]) * _STRIDE
+    size = np.exp(shape[:, 2:]) * _UNITS
+    quads, half = centre[:, None] + size[:, None] * (_CORNERS + corners), size / 2
+    boxes = np.concatenate([centre - half, centre + half], 1)
+    scores = 1 / (1 + np.exp(-logits[peaks]))
+    return Plates(np.asarray(scores, np.float32), boxes.astype(np.float32), quads.astype(np.float32))
 
 
 def _best_around(cells: Mapping[tuple[int, int], float], y: int, x: int) -> float:
@@ -183,18 +209,17 @@ def _best_around(cells: Mapping[tuple[int, int], float], y: int, x: int) -> floa
 
 def suppress(plates: Plates) -> Plates:
     """Drops plates that overlap a better one by more than 30 % or whose centre lies inside it."""
-    if len(plates.scores) < 2:
-        return plates
-    x0, y0, x1, y1 = plates.boxes.T
-    width = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
-    height = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
-    shared = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (x1 - x0) * (y1 - y0)
-    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-    inside = (cx > x0[:, None]) & (cx < x1[:, None]) & (cy > y0[:, None]) & (cy < y1[:, None])
-    clash = (inside | (shared > _OVERLAP * (area[:, None] + area - shared))).tolist()
+    boxes = [Box(*box) for box in plates.boxes.tolist()]
     kept: list[int] = []
-    for n in range(len(clash)):
-        if not any(clash[better][n] for better in kept):
+    for n, box in enumerate(boxes):
+        if not any(_clash(boxes[better], box) for better in kept):
             kept.append(n)
+    if len(kept) == len(boxes):
+        return plates
     return Plates(plates.scores[kept], plates.boxes[kept], plates.corners[kept])
+
+
+def _clash(better: Box, box: Box) -> bool:
+    x, y = box.centre
+    inside = better.x0 < x < better.x1 and better.y0 < y < better.y1
+    return inside or better.iou(box) > _OVERLAP

@@ -45,7 +45,7 @@ def make(asked: argparse.Namespace) -> Path:
     recipe = Recipe(arch, version, floor, asked.channel, keyring, epoch)
 
     work = settings.BUILD / "work" / f"{arch.name}-{asked.channel}"
-    out = asked.out or settings.BUILD
+    out = (asked.out or settings.BUILD).resolve()
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     base = base_root(arch)

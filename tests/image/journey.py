@@ -6,13 +6,14 @@ import base64
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from edge.audit import verify
 from provisioning import audit_cli
 from tests.image import footage as street
-from tests.image import ntp
+from tests.image import images, ntp
 from tests.image.host import Host
 from tests.image.machine import Machine, say
 
@@ -82,6 +83,26 @@ def install(machine: Machine, timeout: float = 1800) -> None:
     say("update")
     machine.run("systemctl", "start", "--no-block", "vidik-update.service")
     machine.expect_restart(timeout)
+
+
+def wait_written(machine: Machine, source: Path, share: float) -> None:
+    """Waits until ``share`` of the new root is in slot B, as the host sees it."""
+    begin, root = images.starts(), images.module("settings").ROOT_SIZE
+    at, source_at = begin["vidik-root-b"], begin["vidik-root-a"]
+    with source.open("rb") as file:
+        file.seek(source_at)
+        length = len(file.read(root).rstrip(b"\0"))
+        place = int(length * share) // 4096 * 4096
+        file.seek(source_at + place)
+        wanted = file.read(4096)
+    deadline = time.monotonic() + 1800
+    while time.monotonic() < deadline:
+        with machine.disk.open("rb") as file:
+            file.seek(at + place)
+            if file.read(4096) == wanted:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"the installation never came to {share:.0%}\n{machine.tail()}")
 
 
 def times(machine: Machine) -> dict[str, tuple[float, float]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +93,31 @@ class Machine:
 
     def reboot(self, timeout: float = 600) -> None:
         """Restarts in order, and waits until it is up again."""
+        before = self._boot()
         self._mark = self.console.stat().st_size
         self.on_since = time.monotonic()
         self.run("systemctl", "reboot", "--no-block")
-        self._hang_up()
-        self.wait_up(timeout)
+        self._wait_other(before, timeout)
 
     def expect_restart(self, timeout: float = 900) -> None:
         """Waits until it restarted by itself and is up again."""
+        self._wait_other(self._boot(), timeout)
+
+    def _boot(self) -> str:
+        """The id of the start that runs: the agent of one that is going down answers for a while."""
+        return str(self.python("value = open('/proc/sys/kernel/random/boot_id').read()"))
+
+    def _wait_other(self, before: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while self._alive_agent() and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            self._check_runs()
+            if self._try_hello():
+                with suppress(MachineError, OSError):
+                    if self._boot() != before:
+                        say(f"{self.arch}: restarted, up after {time.monotonic() - self.on_since:.0f} s")
+                        return
             time.sleep(2)
-        self._hang_up()
-        self.on_since = time.monotonic()
-        self.wait_up(max(1.0, deadline - time.monotonic()))
+        raise MachineError(f"it did not restart in {timeout:.0f} s\n{self.tail()}")
 
     def wait_up(self, timeout: float = 600) -> None:
         """Waits until the agent inside answers."""
@@ -237,10 +249,6 @@ class Machine:
             self._hang_up()
             return False
         return True
-
-    def _alive_agent(self) -> bool:
-        self._check_runs()
-        return self._talk is not None and self._try_hello()
 
     def _hang_up(self) -> None:
         if self._talk is not None:

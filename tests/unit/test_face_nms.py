@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.vision.nms import CONTAINED, merge, overlaps
+from edge.vision.nms import CONTAINED, merge
 from edge.vision.values import Box, Detection, Kind
 
 NO_POINTS = np.zeros((4, 2), np.float32)
@@ -47,12 +47,13 @@ def test_empty_boxes_do_no_harm() -> None:
     assert real in merge([empty, real])
 
 
-def test_overlaps_by_hand() -> None:
-    union, smaller = overlaps(
-        np.array([0, 0, 10, 10], np.float32), np.array([[5, 0, 15, 10], [2, 2, 4, 4]], np.float32)
-    )
-    np.testing.assert_allclose(union, [50 / 150, 4 / 100], rtol=1e-6)
-    np.testing.assert_allclose(smaller, [0.5, 1.0], rtol=1e-6)
+def test_limits_by_hand() -> None:
+    better, beside = face(0, 0, 10, 10, 0.9), face(5, 0, 15, 10, 0.8)  # intersection over union is 50 / 150
+    assert merge([better, beside], iou=0.33) == [better]
+    assert merge([better, beside], iou=0.34) == [better, beside]
+    for reach, stays in ((6.9, True), (7.1, False)):  # of a small box of 10 by 1, this much lies in the other
+        small = face(10 - reach, 0, 20 - reach, 1, 0.8)
+        assert merge([better, small]) == ([better, small] if stays else [better])
 
 
 sides = st.floats(1, 300)

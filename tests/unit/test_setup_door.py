@@ -33,7 +33,7 @@ def door(clock: Times) -> Door:
 
 
 def test_the_right_code_begins_a_session_and_nothing_else_does(door: Door) -> None:
-    assert door.enter("WRONG") == ("", Refusal.WRONG, 0.0)
+    assert door.enter("WRONG") == ("", Refusal.WRONG, 0.0, False)
     assert not door.admits("") and not door.admits("WRONG")  # noqa: PT018
     token = door.enter(RIGHT).token
     assert len(token) >= 43
@@ -52,9 +52,9 @@ def test_five_wrong_codes_close_the_door_and_then_the_right_one_is_not_even_look
     door = Door(is_right, clock)
     for _ in range(TRIES - 1):
         assert door.enter("WRONG").refusal is Refusal.WRONG
-    assert door.enter("WRONG") == ("", Refusal.LOCKED, 60.0)
+    assert door.enter("WRONG") == ("", Refusal.LOCKED, 60.0, True)
     clock.now += 59
-    assert door.enter(RIGHT) == ("", Refusal.LOCKED, 1.0)
+    assert door.enter(RIGHT) == ("", Refusal.LOCKED, 1.0, False)
     assert len(looked) == TRIES
     clock.now += 2
     assert door.enter(RIGHT).token
@@ -75,7 +75,7 @@ def test_every_lock_lasts_longer_and_the_last_for_good(door: Door, clock: Times)
 def test_a_code_that_was_used_begins_no_second_session_while_the_first_lives(door: Door, clock: Times) -> None:
     token = door.enter(RIGHT).token
     clock.now += SILENT - 1
-    assert door.enter(RIGHT) == ("", Refusal.BUSY, 1.0)
+    assert door.enter(RIGHT) == ("", Refusal.BUSY, 1.0, False)
     assert door.admits(token)  # which goes on living by it
     clock.now += SILENT - 1
     assert door.enter(RIGHT).refusal is Refusal.BUSY

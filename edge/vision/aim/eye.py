@@ -21,6 +21,7 @@ _QUALITIES = (72, 50, 30)  # of JPEG: the first that fits what the page takes
 _TILTS = 9  # frames over which the tilt is steadied
 _WAIT = 3.0  # seconds for a frame
 _AGAIN = 1.0  # seconds until a source that failed is opened again
+_LEAVE = 3.0  # seconds for the thread to end
 _SOON = 0.1  # and one that came to its end
 
 Encode = Callable[[Masked, int], bytes]
@@ -111,9 +112,10 @@ class Newest:
 
     def close(self) -> None:
         self._ending.set()
-        if self._source is not None:
-            self._source.close()
-        self._thread.join(5.0)
+        self._thread.join(_LEAVE)
+        if self._thread.is_alive() and self._source is not None:
+            self._source.close()  # a camera that shows nothing; a file must not be closed while it is read
+            self._thread.join(_LEAVE)
 
     def _run(self) -> None:
         while not self._ending.is_set():

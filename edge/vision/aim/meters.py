@@ -22,6 +22,7 @@ _BLUR = 11  # pixels, as in the source of the method
 _LONG = 0.03  # of the frame's height: an edge that says something of what is upright
 _UPRIGHT = 15.0  # degrees from upright within which an edge is taken for one that is meant to be
 _ENOUGH = 0.5  # frame heights of such edges, put end to end, below which the tilt is anybody's guess
+_ENOUGH_WIDE = 800  # pixels: twice as many tell no more and take four times as long
 _ROUNDS = 4
 
 
@@ -78,6 +79,8 @@ def tilt(grey: Pixels) -> float | None:
     A line is fitted through their angles over where they are from left to right, since a camera that looks down sees
     them fan out; its value in the middle is the tilt. None where too few are in view.
     """
+    if grey.shape[1] >= 2 * _ENOUGH_WIDE:
+        grey = image.resize(grey, grey.shape[1] // 2, grey.shape[0] // 2)
     height, width = grey.shape
     found = image.segments(grey, _LONG * height)
     across, down = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
