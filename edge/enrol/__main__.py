@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import random
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,11 +23,11 @@ from edge.enrol import claim as claims
 from edge.enrol import client, media, procedure
 from edge.enrol.claim import Claim
 from edge.enrol.errors import TryLater
+from edge.enrol.patience import patiently
 from edge.errors import VidikError
 from edge.secrecy import dump_no_core
 
 EVENTS = "events"  # the audit log's postbox, in a camera's folder
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts
 Result = TypeVar("Result")
 _log = logging.getLogger("vidik.enrol")
 
@@ -57,21 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.command == "enrol":
             claim = _claim(given.claim)
-            _patiently(
+            patiently(
                 lambda: procedure.enrol(given.folder, claim, client.by_claim, given.source, where=given.keys),
-                given.patience,
-            )
+                given.patience, _log,
+            )  # fmt: skip
             print(f"This is {claim.camera} now.")
         elif given.command == "import":
             say = partial(_say, given.folder / EVENTS)
-            news = _patiently(lambda: media.take_in(given.folder, given.media, client.by_claim, say), given.patience)
+            news = patiently(
+                lambda: media.take_in(given.folder, given.media, client.by_claim, say), given.patience, _log
+            )
             print(f"News: {'; '.join(news) or 'none'}.")
         elif given.command == "refresh":
-            names = _patiently(lambda: procedure.refresh(given.folder, client.by_certificate), given.patience)
+            names = patiently(lambda: procedure.refresh(given.folder, client.by_certificate), given.patience, _log)
             print(f"Test reports go to: {', '.join(names) or 'nobody'}.")
         else:
             now = datetime.now(UTC)
-            _patiently(lambda: procedure.renew(given.folder, now, client.by_certificate), given.patience)
+            patiently(lambda: procedure.renew(given.folder, now, client.by_certificate), given.patience, _log)
             print(f"Next renewal: {procedure.due(given.folder):%Y-%m-%d}.")
     except TryLater as error:
         print(error, file=sys.stderr)
@@ -91,22 +90,6 @@ def _say(events: Path, state: str, reason: str) -> None:
 
 def _claim(given: str) -> Claim:
     return claims.parse(given) if given.startswith("vidik://") else claims.read(Path(given))
-
-
-def _patiently(attempt: Callable[[], Result], seconds: float) -> Result:
-    """``attempt`` again and again until it succeeds, fails for good, or ``seconds`` have passed. Pauses have full
-    jitter (Brooker, "Exponential Backoff And Jitter", 2015), so that a thousand cameras do not return together."""
-    until, bound = time.monotonic() + seconds, _FIRST_PAUSE
-    while True:
-        try:
-            return attempt()
-        except TryLater as error:
-            pause = random.uniform(0.0, bound)
-            if time.monotonic() + pause > until:
-                raise
-            _log.warning("retry seconds=%.1f %s", pause, error)
-            time.sleep(pause)
-            bound = min(2 * bound, _LONGEST_PAUSE)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from edge import config, systemd
+from edge import config, sockets, systemd
 from edge.errors import VidikError
 from edge.link.discreet import Discreet
 from edge.secrecy import dump_no_core
@@ -43,7 +42,7 @@ class Link:
         _check()
         self._settings = settings
         self._discreet = Discreet(settings.url)
-        self._listening = _listen(settings.socket)
+        self._listening = sockets.listen(settings.socket, "the camera link")
         self._path = settings.socket
         self._reader: socket.socket | None = None
         self._fetching: subprocess.Popen[bytes] | None = None
@@ -141,25 +140,6 @@ def _check() -> None:
 def _environment() -> dict[str, str]:
     """This process's, without what has GStreamer write more than it should, or speak to the service manager."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("GST_DEBUG", "NOTIFY_"))}
-
-
-def _listen(path: Path) -> socket.socket:
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise LinkError(f"{path} is in the way of the camera link's socket. Remove it.")
-        path.unlink()
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o117)  # for the user and the group that vision is in
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        listening.bind(str(path))
-    except OSError as error:
-        listening.close()
-        raise LinkError(f"The camera link's socket {path} cannot be made: {error}. Check the folder.") from error
-    finally:
-        os.umask(mask)
-    listening.listen(1)
-    return listening
 
 
 def main(arguments: list[str] | None = None) -> int:

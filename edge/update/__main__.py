@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import random
 import secrets
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from edge import config, durable, systemd
 from edge.audit import postbox
 from edge.enrol.errors import TryLater
+from edge.enrol.patience import patiently
 from edge.errors import VidikError
 from edge.secrecy import dump_no_core
 from edge.update import health, image, office, procedure, rauc, signs
@@ -103,25 +102,13 @@ def _boot(notices: Path) -> str:
 
 def _work(unit: Unit, given: argparse.Namespace) -> End:
     if given.command == "pull":
-        return _patiently(lambda: procedure.pull(unit, lambda: office.connect(given.config)), given.patience)
+        return patiently(
+            lambda: procedure.pull(unit, lambda: office.connect(given.config)), given.patience, _log,
+            first=_FIRST_PAUSE, longest=_LONGEST_PAUSE,
+        )  # fmt: skip
     if given.command == "stick":
         return procedure.stick(unit, given.place, given.again)
     return health.check(unit, lambda: signs.of(given.config, unit.notices, time.time()), given.deadline)
-
-
-def _patiently(attempt: Callable[[], End], seconds: float) -> End:
-    """``attempt`` again and again while that may help, with full jitter, so that a fleet does not return together."""
-    until, bound = time.monotonic() + seconds, _FIRST_PAUSE
-    while True:
-        try:
-            return attempt()
-        except TryLater as error:
-            pause = random.uniform(0.0, bound)
-            if time.monotonic() + pause > until:
-                raise
-            _log.warning("retry seconds=%.1f %s", pause, error)
-            time.sleep(pause)
-            bound = min(2 * bound, _LONGEST_PAUSE)
 
 
 def _status(unit: Unit) -> str:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from edge import config
 from edge.link import __main__ as link_process
 from edge.link.__main__ import Link, LinkError, main
+from edge.sockets import SocketError
 from edge.link.discreet import Discreet
 from tests.cameras import family
 from tests.rig import environment, wait_for
@@ -221,7 +222,7 @@ def test_without_gstreamer_or_with_a_file_in_the_way_it_says_so(
     fetched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(LinkError, match="in the way"):
+    with pytest.raises(SocketError, match="in the way"):
         Link(config.Link(url="rtsp://camera.local/1", socket=tmp_path / "file"))
     for missing in (["/nowhere/python3"], [sys.executable, "-c", "import gi_is_missing"]):
         monkeypatch.setattr(link_process, "_FETCH", missing)

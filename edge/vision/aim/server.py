@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from edge import aiming
+from edge import aiming, sockets
 from edge.aiming import AimingError, Answer
-from edge.errors import VidikError
 
 MOST_LOOKS = 4.0  # a second
 LONGEST = 20 * 60.0  # seconds after which it ends in any case: setup mode itself lasts fifteen minutes
@@ -32,7 +29,8 @@ class Server:
         self._path, self._look, self._over, self._clock, self._sleep = path, look, over, clock, sleep
         self._began = self._heard = clock()
         self._looked = float("-inf")
-        self._listening = _listen(path)
+        self._listening = sockets.listen(path, "setup mode's camera")
+        self._listening.settimeout(_STEP)
 
     def run(self) -> str:
         """Serves until the end; returns why it came."""
@@ -74,24 +72,3 @@ class Server:
         if now - self._began > LONGEST:
             return "setup mode is over"
         return "no page has asked for long" if now - self._heard > LONELY else ""
-
-
-def _listen(path: Path) -> socket.socket:
-    """A socket for the user and the group that the page is in. Raises ``VidikError``."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise VidikError(f"{path} is in the way of the aiming socket. Remove it.")
-        path.unlink()
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o117)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        listening.bind(str(path))
-    except OSError as error:
-        listening.close()
-        raise VidikError(f"The aiming socket {path} cannot be made: {error}. Check the folder.") from error
-    finally:
-        os.umask(mask)
-    listening.listen(1)
-    listening.settimeout(_STEP)
-    return listening
