@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from edge import config
 from edge.link import __main__ as link_process
 from edge.link.__main__ import Link, LinkError, main
-from edge.sockets import SocketError
 from edge.link.discreet import Discreet
+from edge.sockets import SocketError
 from tests.cameras import family
 from tests.rig import environment, wait_for
 
