@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from edge.aiming import Answer, Measures
 from edge.enrol.claim import Claim
 from edge.setup import certificate, code, page, serve
+from edge.setup.addresses import Addresses
 from edge.setup.camera import Camera
 from edge.setup.checks import NAMES, Result
 from edge.setup.door import Door
@@ -150,6 +151,8 @@ class SetupPage:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.now = folder, free_port(), 0.0
+        self.places = [Place(ipaddress.ip_interface("127.0.0.1/32"))]
+        self.told: list[str] = []  # the addresses served, whenever they changed
         self.said: list[tuple[str, str]] = []
         self.claims: list[Claim] = []
         self.checks = ToldChecks()
@@ -170,9 +173,9 @@ class SetupPage:
         assert visitor.enter(self.printed) == 303
         return visitor
 
-    def listens(self) -> bool:
+    def listens(self, host: str = "127.0.0.1") -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((host, self.port)) == 0
 
     @contextmanager
     def running(self) -> Iterator[SetupPage]:
@@ -180,18 +183,20 @@ class SetupPage:
         server = Server(self.folder / "aim", self._look, sealed.exists)
         camera = Camera(self.folder / "aim")
         steps = Steps(self.folder, camera, self.checks, self._enrolling, self._say)  # type: ignore[arg-type]
-        places = [Place(ipaddress.ip_interface("127.0.0.1/32"))]
+        addresses = Addresses(lambda: self.places, self.port)
         running = serve.Running(
             self.folder / certificate.CERTIFICATE, self.folder / certificate.KEY, lambda: self.door.left
         )
-        guarded = Guard(page.application(steps, self.door, running.finish), places, self.port)
-        sockets = serve.listen(places, self.port)
-        self.thread = threading.Thread(target=running.run, args=(guarded, sockets))
+        guarded = Guard(page.application(steps, self.door, running.finish), addresses.places, self.port)
+        addresses.follow()
+        self.thread = threading.Thread(
+            target=running.run, args=(guarded, addresses, lambda: self.told.append(addresses.hosts))
+        )
         looking = threading.Thread(target=server.run)
         looking.start()
         self.thread.start()
         try:
-            wait_for(self.listens)
+            wait_for(lambda: self.told)
             yield self
         finally:
             self.door.shut()

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from functools import partial
@@ -21,6 +22,7 @@ from edge.enrol import client, procedure
 from edge.errors import VidikError
 from edge.secrecy import dump_no_core
 from edge.setup import certificate, code, label, local, page, serve
+from edge.setup.addresses import Addresses
 from edge.setup.camera import Camera
 from edge.setup.checks import Checks
 from edge.setup.door import Door
@@ -29,6 +31,7 @@ from edge.setup.steps import SEALED, Steps
 from edge.trial import Trial
 
 AIM, EVENTS = "run/aim/socket", "events"  # in a camera's folder
+_log = logging.getLogger("vidik.setup")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--label", action="store_true", help="make code and certificate anew, and print the label")
     parser.add_argument("--onto", type=Path, help="with --label: the empty file for it; the certificate stays")
     parser.add_argument("--interface", action="append", help="a network interface to serve on; default: all but lo")
-    parser.add_argument("--port", type=int, default=8443)
+    parser.add_argument("--port", type=int, default=local.PORT)
     parser.add_argument("--aim", type=Path, help=f"the socket of edge.vision.aim; default: {AIM} in the folder")
     parser.add_argument("--events", type=Path, help=f"the audit log's postbox; default: {EVENTS} in the folder")
     parser.add_argument("--source", default="/dev/video0", help="the camera device, for a new configuration")
@@ -71,7 +74,7 @@ def _serve(given: argparse.Namespace) -> int:
     if (folder / SEALED).exists():
         print("This camera is sealed: setup mode is over.", file=sys.stderr)
         return 0
-    places = local.on(given.interface)
+    addresses = Addresses(partial(local.on, given.interface), given.port)
     code.checker(folder)  # a camera without a code says so before it listens
     door = Door(partial(code.check, folder), time.monotonic)  # a new label may be made meanwhile
     say = partial(_say, given.events or folder / EVENTS)
@@ -80,17 +83,22 @@ def _serve(given: argparse.Namespace) -> int:
     steps = Steps(
         folder, camera, checks, lambda claim: procedure.enrol(folder, claim, client.by_claim, given.source), say
     )
-    sockets = serve.listen(places, given.port)
     running = serve.Running(folder / certificate.CERTIFICATE, folder / certificate.KEY, lambda: door.left)
-    guarded = Guard(page.application(steps, door, running.finish), places, given.port)
-    say("setup-began", ", ".join(place.host for place in places))
+    guarded = Guard(page.application(steps, door, running.finish), addresses.places, given.port)
+    addresses.follow()
+    say("setup-began", addresses.hosts)
     try:
-        systemd.notify("READY=1")
-        running.run(guarded, sockets)
+        running.run(guarded, addresses, lambda: _tell(addresses))
     finally:
         camera.close()
         say("setup-ended", "sealed" if (folder / SEALED).exists() else "not sealed")
     return 0
+
+
+def _tell(addresses: Addresses) -> None:
+    """Of the addresses that are served. Not to the audit log: whoever holds the cable could fill it with them."""
+    _log.info("serves addresses=%s", addresses.hosts)
+    systemd.notify("READY=1", f"STATUS=serves {addresses.hosts}")  # even without one: a cable may come
 
 
 def _say(events: Path, state: str, reason: str) -> None:

@@ -7,7 +7,7 @@ asks for, what another site embeds, and bodies that are too long.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,10 @@ class TooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """An ASGI application around ``app``, for the addresses ``places`` and the ``port``."""
+    """An ASGI application around ``app``, for the addresses ``places``, which may come and go, and the ``port``."""
 
     app: App
-    places: Sequence[Place]
+    places: Collection[Place]
     port: int
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

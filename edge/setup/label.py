@@ -1,4 +1,4 @@
-"""The label: the code that opens the page, and the fingerprint of its certificate, as somebody prints them.
+"""The label: where the page is, the code that opens it, and its certificate's fingerprint, as somebody prints them.
 
 At the first start they go to the console. Later only a stick that asks for it gets a label, until the camera is sealed:
 by an empty file, which the label then fills.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.errors import VidikError
-from edge.setup import certificate, code
+from edge.setup import certificate, code, local
 
 
 class LabelError(VidikError):
@@ -51,4 +51,5 @@ def onto(folder: Path, path: Path, say: Callable[[], object]) -> bool:
 
 
 def _text(printed: str, fingerprint: str) -> str:
-    return f"code         {printed}\ncertificate  {fingerprint}\n"
+    address = f"https://{local.FIRST}:{local.PORT}"
+    return f"address      {address}\ncode         {printed}\ncertificate  {fingerprint}\n"

@@ -6,13 +6,15 @@ The only user of ifaddr.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import ifaddr
 
 from edge.errors import VidikError
 
+FIRST = "169.254.10.20"  # which a camera takes where no DHCP answers (IPv4LLStartAddress= in its network file)
+PORT = 8443
 _LOOPBACK = "lo"
 _LOCAL = [
     ipaddress.ip_network(network)
@@ -26,7 +28,7 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class NotLocal(VidikError):
-    """There is no local link to serve on."""
+    """The local link cannot be served on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Place:
 def on(wanted: Sequence[str] | None) -> list[Place]:
     """The addresses, local by their kind, of the network interfaces ``wanted``; by default of all but the loopback.
 
-    Raises ``NotLocal``.
+    There may be none yet. Raises ``NotLocal`` when there is no such interface.
     """
     adapters = {adapter.name: adapter for adapter in ifaddr.get_adapters()}
     chosen = [name for name in adapters if name != _LOOPBACK] if wanted is None else wanted
@@ -58,11 +60,6 @@ def on(wanted: Sequence[str] | None) -> list[Place]:
         interface = ipaddress.ip_interface(f"{plain}/{address.network_prefix}")
         if is_local(interface.ip):
             found.append(Place(interface, scope if interface.ip.is_link_local else 0))
-    if not found:
-        raise NotLocal(
-            f"No network interface ({', '.join(chosen) or 'none'}) has a private or link-local address, so the page is "
-            "served nowhere. Connect a cable, and begin again."
-        )
     return found
 
 
@@ -71,7 +68,7 @@ def is_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return any(address in network for network in _LOCAL if network.version == address.version)
 
 
-def is_near(peer: str, places: Sequence[Place]) -> bool:
+def is_near(peer: str, places: Collection[Place]) -> bool:
     """Whether the address ``peer`` lies on the same link as one of ``places``."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
@@ -84,7 +81,7 @@ def is_near(peer: str, places: Sequence[Place]) -> bool:
     )
 
 
-def names(places: Sequence[Place], port: int) -> frozenset[str]:
+def names(places: Collection[Place], port: int) -> frozenset[str]:
     """What a request may name as its host: our addresses, nothing that a name server answers for (DNS rebinding)."""
     hosts = [f"[{place.host}]" if place.interface.version == 6 else place.host for place in places]
     if any(place.interface.ip.is_loopback for place in places):

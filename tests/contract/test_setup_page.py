@@ -9,26 +9,28 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from edge import config
+from edge import config, systemd
 from edge.aiming import Answer
 from edge.audit.events import AuditError
 from edge.enrol.claim import Claim
 from edge.enrol.errors import TryLater
-from edge.setup import serve
+from edge.setup import certificate, door, label
 from edge.setup.__main__ import main
+from edge.setup.addresses import Addresses, listen
 from edge.setup.camera import Camera
 from edge.setup.door import TRIES
 from edge.setup.guard import LARGEST, POLICY
-from edge.setup.local import Place
+from edge.setup.local import NotLocal, Place
 from edge.trial import Trial, TrialState
 from tests.offices import free_port
 from tests.rig import environment, wait_for
-from tests.setup_rig import CLAIM, COOKIE, SetupPage, ToldTrial, enrolled
+from tests.setup_rig import CLAIM, COOKIE, SetupPage, ToldTrial, Visitor, enrolled
 
 LISTEN = "0A"  # in /proc/net/tcp
 SECRET = "A" * 32  # of the claim
@@ -137,12 +139,12 @@ def test_only_tls_and_no_old_one_is_spoken(page: SetupPage) -> None:
 def test_packets_do_not_cross_a_router(page: SetupPage) -> None:
     own = {row[1].partition(":")[0] for row in tcp() if row[1].endswith(f":{page.port:04X}") and row[3] == LISTEN}
     assert own == {"0100007F"}  # 127.0.0.1, and no address that stands for all
-    places = [Place(ipaddress.ip_interface("127.0.0.1/8"))]
-    (listening,) = serve.listen(places, 0)
-    with listening:
-        listening.listen()
-        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+    with (
+        listen(Place(ipaddress.ip_interface("127.0.0.1/8")), 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
 
 
 def test_another_host_name_is_refused(page: SetupPage) -> None:
@@ -311,6 +313,80 @@ def test_it_speaks_the_phone_s_language_or_the_one_that_was_chosen(page: SetupPa
     visitor.get("/?lang=sr", Accept_Language=accepted)
     visitor.get("/", Accept_Language=accepted)
     assert "Kod sa nalepnice" in visitor.body
+
+
+# addresses that come and go ----------------------------------------------------------------------------------
+
+
+def at(*hosts: str) -> list[Place]:
+    return [Place(ipaddress.ip_interface(f"{host}/32")) for host in hosts]
+
+
+def test_an_address_that_comes_later_is_served_and_one_that_is_gone_is_not(page: SetupPage) -> None:
+    technician = page.inside()
+    late = Visitor(page.port, page.tls, "127.0.0.3", "127.0.0.3")
+    page.places = at("127.0.0.1", "127.0.0.3")
+    wait_for(lambda: page.listens("127.0.0.3"), 20)
+    assert late.get("/") == 200
+    assert technician.get("/preview") == 200  # whose session goes on
+    page.places = at("127.0.0.3")
+    wait_for(lambda: not page.listens(), 20)
+    assert late.get("/") == 200
+    assert late.get("/", Host=f"127.0.0.1:{page.port}") == 421
+    page.places = []
+    wait_for(lambda: not page.listens("127.0.0.3"), 20)
+    page.places = at("127.0.0.1")
+    wait_for(page.listens, 20)
+    assert technician.get("/preview") == 200
+    assert page.told == ["127.0.0.1", "127.0.0.1, 127.0.0.3", "127.0.0.3", "no address yet", "127.0.0.1"]
+
+
+def test_an_address_that_comes_after_the_seal_is_not_served(page: SetupPage) -> None:
+    enrolled(page.folder)
+    technician = page.inside()
+    technician.get("/checks")
+    assert technician.post("/seal").status == 200
+    page.places = at("127.0.0.1", "127.0.0.3")
+    while page.thread.is_alive():
+        assert not page.listens("127.0.0.3")
+        page.thread.join(0.05)
+    assert not [row for row in tcp() if row[1].endswith(f":{page.port:04X}") and row[3] == LISTEN]
+
+
+def test_a_place_that_is_taken_stops_the_start_and_later_hinders_no_other(
+    page: SetupPage, caplog: pytest.LogCaptureFixture
+) -> None:
+    addresses = Addresses(lambda: page.places, page.port)
+    with pytest.raises(NotLocal, match=r"127\.0\.0\.1.*served already"):
+        addresses.follow()
+    page.places = at("127.0.0.1", "127.0.0.4", "192.0.2.1")  # the last is not ours yet
+    for _ in range(2):
+        addresses.keep_following()
+    assert addresses.hosts == "127.0.0.4"
+    assert caplog.text.count("served already") == 1
+    addresses.close()
+    assert not page.listens("127.0.0.4")
+
+
+def test_the_manager_hears_that_it_is_ready_when_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, port = tmp_path / "other", free_port()
+    label.make(folder)
+    heard: list[tuple[str, ...]] = []
+
+    def notify(*lines: str) -> None:
+        tls = ssl.create_default_context(cafile=str(folder / certificate.CERTIFICATE))
+        tls.check_hostname = False
+        answers.append(pool.submit(Visitor(port, tls).get, "/"))
+        heard.append(lines)
+
+    answers: list[Future[int]] = []
+    monkeypatch.setattr(systemd, "notify", notify)
+    monkeypatch.setattr(door, "LASTS", 3.0)
+    with ThreadPoolExecutor(1) as pool:
+        assert main(["--folder", str(folder), "--interface", "lo", "--port", str(port)]) == 0
+        assert [answer.result() for answer in answers] == [200]
+    assert heard[0][0] == "READY=1"
+    assert heard[0][1].startswith("STATUS=serves 127.0.0.1")
 
 
 # the end ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@ from edge.setup import __main__ as program
 from edge.setup import certificate, code, label
 from edge.setup.label import LabelError
 
-FORM = re.compile(r"code         ([0-9A-Z]{4}-[0-9A-Z]{4})\ncertificate  ((?:[0-9A-F]{4} ?){5})\n")
+FORM = re.compile(
+    r"address      https://169\.254\.10\.20:8443\n"
+    r"code         ([0-9A-Z]{4}-[0-9A-Z]{4})\ncertificate  ((?:[0-9A-F]{4} ?){5})\n"
+)
 
 
 def read(text: str) -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from contextlib import suppress
+from pathlib import Path
 
+import ifaddr
 import pytest
 
 from edge.setup import local
@@ -115,5 +116,23 @@ def test_the_loopback_is_served_only_where_it_is_asked_for() -> None:
     assert place.host == "127.0.0.1"
     with pytest.raises(NotLocal, match="no network interface eth99"):
         local.on(["eth99"])
-    with suppress(NotLocal):  # a machine without any link
-        assert all(not place.interface.ip.is_loopback for place in local.on(None))
+    assert all(not place.interface.ip.is_loopback for place in local.on(None))
+
+
+def test_an_address_of_the_internet_is_never_served_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ips = [
+        ifaddr.IP("203.0.113.1", 24, "eth0"), ifaddr.IP(("2001:db8::1", 0, 0), 64, "eth0"),
+        ifaddr.IP("10.1.2.3", 8, "eth0"), ifaddr.IP(("fe80::1", 0, 3), 64, "eth0"),
+    ]  # fmt: skip
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: [ifaddr.Adapter("eth0", "eth0", ips[:2])])
+    assert local.on(None) == []  # a cable may come
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: [ifaddr.Adapter("eth0", "eth0", ips)])
+    assert [(place.host, place.scope) for place in local.on(None)] == [("10.1.2.3", 0), ("fe80::1", 3)]
+
+
+def test_the_image_s_network_takes_the_address_that_is_on_the_label() -> None:
+    path = Path(__file__).parents[2] / "image-build/generic/files/etc/systemd/network/80-ethernet.network"
+    settings = path.read_text().splitlines()
+    assert {f"IPv4LLStartAddress={local.FIRST}", "LinkLocalAddressing=yes", "DHCP=yes"} <= set(settings)
+    for guide in ("docs/setup.md", "docs/setup.sr.md"):
+        assert f"`https://{local.FIRST}:{local.PORT}`" in (Path(__file__).parents[2] / guide).read_text()
