@@ -47,6 +47,47 @@ def footage(clip: Path, folder: Path) -> Path:
     return drive
 
 
+# bundles that no unit may install, and what it says of each
+UNWANTED = {
+    "old": "older than the floor",
+    "foreign": "a CA that this image does not know",
+    "unsigned": "not signed",
+    "short": "truncated",
+    "flipped": "changed or damaged",
+}
+
+
+def unwanted(folder: Path) -> Path:
+    """A medium with a bundle of each kind in ``UNWANTED``."""
+    inside = folder / "unwanted"
+    inside.mkdir()
+    good = images.built("amd64", "2026.11.28").bundle.read_bytes()
+    content = -(-int.from_bytes(good[40:48], "little") // 4096) * 4096  # squashfs: bytes used, in whole blocks
+    flipped = bytearray(good)
+    flipped[content // 2] ^= 1
+    (inside / "old.raucb").hardlink_to(images.built("amd64", "2026.10", floor="2026.10").bundle.resolve())
+    (inside / "foreign.raucb").hardlink_to(images.built("amd64", "2026.11.27", "release").bundle.resolve())
+    (inside / "unsigned.raucb").write_bytes(good[:content])
+    (inside / "short.raucb").write_bytes(good[:-4096])
+    (inside / "flipped.raucb").write_bytes(flipped)
+    drive = folder / "unwanted.img"
+    subprocess.run(["mksquashfs", inside, drive, "-quiet", "-no-progress", "-noI", "-noD", "-noF"], check=True)
+    shutil.rmtree(inside)
+    return drive
+
+
+def from_medium(machine: Machine, name: str) -> tuple[int, str]:
+    """Has the update process take the bundle ``name`` of that medium, which is the second drive, as from a stick."""
+    machine.run("mkdir", "-p", "/run/unwanted")
+    if machine.status("mountpoint", "-q", "/run/unwanted")[0] != 0:
+        machine.run("mount", "-t", "squashfs", "-o", "ro", "/dev/vdc", "/run/unwanted")
+    return machine.status(
+        "systemd-run", "--quiet", "--wait", "--pipe", "--property=User=vidik-update",
+        "--property=SupplementaryGroups=vidik vidik-events",
+        PYTHON, "-B", "-m", "edge.update", "stick", "--config", CONFIG, f"/run/unwanted/{name}", timeout=900,
+    )  # fmt: skip
+
+
 def update_state(machine: Machine) -> dict[str, Any]:
     """What updates state of themselves, and what the slots are."""
     try:
@@ -159,3 +200,15 @@ def audit(machine: Machine, folder: Path) -> list[tuple[int, str]]:
     found = verify.examine(folder, None)
     assert list(found.problems) == []
     return [(entry.number, entry.event) for entry in audit_cli._entries(folder)]
+
+
+def wait_event(machine: Machine, before: list[tuple[int, str]], event: str, timeout: float = 120) -> None:
+    """Waits until the audit log has ``event`` beyond the entries ``before``: vision collects them every few seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        now = audit(machine, machine.folder / "audit")
+        assert now[: len(before)] == before
+        if event in {name for _, name in now[len(before) :]}:
+            return
+        assert time.monotonic() < deadline, now[len(before) :]
+        time.sleep(3)

@@ -36,9 +36,9 @@ def machine(host: Host, clip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     image = images.built("amd64", "2026.11.27")
     brought = journey.brought(host, CAMERA, folder, "/run/footage/clip.mp4")
     disk = images.medium(image, folder / "disk.img", brought)
-    drive = journey.footage(clip, folder)
+    drives = journey.footage(clip, folder), journey.unwanted(folder)
     made = Machine(
-        "amd64", disk, folder / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
+        "amd64", disk, folder / "machine", drives=drives, units={"run-footage.mount": CLIP_MOUNT},
         dropins=journey.DROPINS,
     )  # fmt: skip
     yield made
@@ -254,18 +254,20 @@ def test_a_broken_update_is_rolled_back(machine: Machine, host: Host) -> None:
     assert stated["state"] == "failed"
 
 
-def test_bundles_below_the_floor_are_refused(machine: Machine, host: Host) -> None:
-    old = images.built("amd64", "2026.10", floor="2026.10")
-    machine.put("/data/camera/old.raucb", old.bundle.read_bytes(), 1800)
-    code, said = machine.status(
-        journey.PYTHON, "-m", "edge.update", "stick", "--config", journey.CONFIG, "/data/camera/old.raucb", timeout=900
-    )
-    say(f"below the floor: {code} {said.strip()[-300:]}")
-    assert code == 4
+@pytest.mark.parametrize(("name", "cause"), journey.UNWANTED.items())
+def test_what_must_not_be_installed_is_refused(machine: Machine, host: Host, name: str, cause: str) -> None:
+    """With the rights of the update process, from a medium with one bundle of every kind."""
+    before, log = journey.kept(machine), journey.audit(machine, machine.folder / "audit")
+    running = journey.version(machine), journey.slot(machine)
+    code, said = journey.from_medium(machine, f"{name}.raucb")
     stated = journey.update_state(machine)
+    say(f"{name}: {code} {said.strip()[-200:]} {stated}")
+    assert code == 4
     assert stated["state"] == "refused"
-    assert "floor" in stated["cause"] or "older" in stated["cause"]
-    machine.run("rm", "/data/camera/old.raucb")
+    assert cause in stated["cause"]
+    journey.wait_event(machine, log, "update")
+    assert (journey.version(machine), journey.slot(machine)) == running
+    assert journey.kept(machine) == before
 
 
 def _camera_node(machine: Machine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.image.machine import Machine, say
 
 CAMERA = "cam-release"
 VISION = 881  # image-build/units/sysusers.d
+_LABEL = re.compile(r"code +[A-Z0-9]{4}-[A-Z0-9]{4}\s+certificate +[0-9A-F]{4} ")
 
 
 def test_a_release_image_reports_and_takes_no_units_from_the_firmware(host: Host, clip: Path, tmp_path: Path) -> None:
@@ -45,7 +47,9 @@ def test_the_image_starts_by_uefi_too(host: Host, clip: Path, tmp_path: Path) ->
     try:
         machine.wait_up(1200)
         assert "/sys/firmware/efi" in machine.run("ls", "-d", "/sys/firmware/efi")
-        # no claim: the unit waits to be set up, and no process of the camera runs
+        # no claim: the unit waits to be set up, with its label on the console, and no process of the camera runs
+        machine.wait_console("certificate  ", 900)
+        assert _LABEL.search(machine.console.read_text(errors="replace"))
         assert machine.status("systemctl", "is-active", "vidik-vision.service")[1].strip() == "inactive"
     finally:
         machine.close()
