@@ -81,7 +81,7 @@ class Site:
     def print_label(self) -> None:
         """As when the camera is made."""
         said = self.run([sys.executable, "-m", "edge.setup", "--folder", str(self.camera), "--label"])
-        found = re.fullmatch(r"code +(\S+)\ncertificate +([0-9A-F ]+)\n", said)
+        found = re.fullmatch(r"address +https:\S+\ncode +(\S+)\ncertificate +([0-9A-F ]+)\n", said)
         assert found is not None, said
         self.code, self.fingerprint = found[1], found[2]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import threading
@@ -39,6 +40,7 @@ pytestmark = [
 ]
 PYTHON = "/usr/lib/vidik/bin/python"
 CABLE, OTHER_END, ADDRESS, PORT = "vidik-cable", "vidik-laptop", "169.254.87.1", 8443
+LATE = "169.254.87.3"
 LABEL = re.compile(r"code +([0-9A-Z]{4}-[0-9A-Z]{4})\s+certificate +([0-9A-F ]+?)\r?\n")
 ASKED = "vidik-label.txt"
 DRAWING = {"zones": [{"name": "zone-1", "points": [[0.1, 0.4], [0.9, 0.4], [0.9, 0.9]], "rule": "entry"}]}
@@ -128,14 +130,14 @@ def label(text: str) -> tuple[str, str]:
     return found[0][0], found[0][1]
 
 
-def visitor(camera: Machine) -> Visitor:
+def visitor(camera: Machine, host: str = ADDRESS) -> Visitor:
     """A browser that takes the certificate whose fingerprint is on the label, and no other."""
     path = machine.BUILD / "root/data/camera" / certificate.CERTIFICATE
     issued = x509.load_pem_x509_certificate(path.read_bytes())
     assert certificate.fingerprint(issued) == label(camera.console)[1]
     tls = ssl.create_default_context(cafile=str(path))
     tls.check_hostname = False
-    return Visitor(PORT, tls, ADDRESS, ADDRESS)
+    return Visitor(PORT, tls, host, host)
 
 
 def test_an_image_is_confirmed_before_anybody_has_enrolled_the_camera(camera: Machine) -> None:
@@ -144,6 +146,24 @@ def test_an_image_is_confirmed_before_anybody_has_enrolled_the_camera(camera: Ma
     assert not camera.run("ls", "/data/camera/camera.toml", check=False)
     assert camera.run("cat", "/srv/loader/state-A").strip() == "good"
     assert json.loads(camera.run("cat", "/run/vidik/notices/update.json"))["state"] == "current"
+
+
+def test_an_address_that_the_cable_gets_later_is_served_while_it_is_there(camera: Machine) -> None:
+    """With the kernel's own addresses, asked for from inside the unit's sandbox."""
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((LATE, PORT)) == 0
+
+    assert not listens()
+    ip("address", "add", f"{LATE}/24", "dev", CABLE)
+    try:
+        wait_for(listens, 20.0)
+        assert visitor(camera, LATE).get("/") == 200
+        assert LATE in camera.show("vidik-setup.service", "StatusText")["StatusText"]
+    finally:
+        ip("address", "delete", f"{LATE}/24", "dev", CABLE)
+    wait_for(lambda: LATE not in camera.show("vidik-setup.service", "StatusText")["StatusText"], 20.0)
 
 
 def test_who_may_ask_rauc(camera: Machine) -> None:
