@@ -21,7 +21,7 @@ from tests.image.machine import Machine, say
 DROPINS = {
     **ntp.ASK_US,
     "vidik-health.service": "[Service]\nExecStart=\nExecStart=/usr/lib/vidik/bin/python -m edge.update health "
-    "--config /data/camera/camera.toml --deadline 240\n"
+    "--config /data/camera/camera.toml --deadline 420\n"
 }
 PYTHON = "/usr/lib/vidik/bin/python"
 CONFIG = "/data/camera/camera.toml"
