@@ -126,7 +126,7 @@ def set_up(site: Site, thumb: Finger, album: Album) -> tuple[Album, float]:
     album.take("1-code")
     thumb.type("#code", site.code)  # 1 tap, and 9 letters
     thumb.tap("#begin")  # 2
-    thumb.wait("#enrol:enabled", 60)  # the camera sees the claim by itself
+    thumb.wait("#enrol:enabled", 150)  # the camera sees the claim by itself
     album.rest(0.7)
     album.take("2-claim")
     thumb.tap("#enrol")  # 3
