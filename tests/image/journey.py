@@ -54,6 +54,7 @@ UNWANTED = {
     "unsigned": "not signed",
     "short": "truncated",
     "flipped": "changed or damaged",
+    "board": "for the board",
 }
 
 
@@ -61,12 +62,15 @@ def unwanted(folder: Path) -> Path:
     """A medium with a bundle of each kind in ``UNWANTED``."""
     inside = folder / "unwanted"
     inside.mkdir()
-    good = images.built("amd64", "2026.11.28").bundle.read_bytes()
+    # newer than whatever the tests install: one that runs already is waved through
+    newest = images.built("amd64", "2026.11.30")
+    good = newest.bundle.read_bytes()
     content = -(-int.from_bytes(good[40:48], "little") // 4096) * 4096  # squashfs: bytes used, in whole blocks
     flipped = bytearray(good)
     flipped[content // 2] ^= 1
     (inside / "old.raucb").hardlink_to(images.built("amd64", "2026.10", floor="2026.10").bundle.resolve())
     (inside / "foreign.raucb").hardlink_to(images.built("amd64", "2026.11.27", "release").bundle.resolve())
+    images.for_board("arm64", newest, inside / "board.raucb")
     (inside / "unsigned.raucb").write_bytes(good[:content])
     (inside / "short.raucb").write_bytes(good[:-4096])
     (inside / "flipped.raucb").write_bytes(flipped)
