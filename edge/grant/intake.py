@@ -18,9 +18,13 @@ _SCANNED = 4096  # names in a folder that are looked at
 
 
 class Listed(NamedTuple):
-    """A file and what tells whether it changed."""
+    """A file and what tells whether it changed; the lesser is to be worked off first.
 
-    path: Path
+    It has a name and no path: a folder is listed at every frame, and seldom is there anything new in it.
+    """
+
+    turn: int
+    name: str
     inode: int
     modified: int
     size: int
@@ -28,14 +32,13 @@ class Listed(NamedTuple):
 
 def listing(folder: Path, most: int | None = None) -> list[Listed]:
     """The documents in ``folder``, in the order in which they are to be worked off; at most ``most`` of them."""
-    found = list(islice(_documents(folder), most))
-    return sorted(found, key=lambda file: (SUFFIXES.index(file.path.suffix), file.path.name))
+    return sorted(islice(_documents(folder), most))
 
 
 def first(folder: Path) -> Path | None:
     """The document in ``folder`` that comes first; of a flooded folder only a part is looked at."""
     found = listing(folder, _AT_ONCE)
-    return found[0].path if found else None
+    return folder / found[0].name if found else None
 
 
 def read(path: Path) -> bytes:
@@ -56,9 +59,10 @@ def _documents(folder: Path) -> Iterator[Listed]:
     try:
         with os.scandir(folder) as entries:
             for entry in islice(entries, _SCANNED):
-                path = Path(entry.path)
-                if path.suffix in SUFFIXES and entry.is_file(follow_symlinks=False):
+                suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122 - without making a path of it
+                if suffix in SUFFIXES and entry.is_file(follow_symlinks=False):
                     state = entry.stat(follow_symlinks=False)
-                    yield Listed(path, state.st_ino, state.st_mtime_ns, state.st_size)
+                    turn = SUFFIXES.index(suffix)
+                    yield Listed(turn, entry.name, state.st_ino, state.st_mtime_ns, state.st_size)
     except OSError:
         return  # no folder, or a file that went away meanwhile: the next look will tell

@@ -122,10 +122,11 @@ class GrantStore:
 
     def _read(self, found: list[intake.Listed], now: float) -> None:
         """Looks at everything in the folder anew. ``found`` is in the order in which it has to be worked off."""
+        paths = [self._folder / file.name for file in found]
         for held in list(self._held.values()):
-            if all(file.path != held.path for file in found):
+            if held.path not in paths:
                 self._close(held, Reason.WITHDRAWN)
-        for path in (file.path for file in found):
+        for path in paths:
             try:
                 content = intake.read(path)
                 if path.suffix == ".grant":

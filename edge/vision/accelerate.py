@@ -21,7 +21,8 @@ import numpy as np
 
 from edge import config
 from edge.vision import runtime, selftest
-from edge.vision.runtime import Entry, Fill, Model, ModelError, Tensor
+from edge.vision.answers import Tensor
+from edge.vision.runtime import Entry, Fill, Model, ModelError
 from edge.vision.values import Floats
 
 _DEADLINE = 1.0  # seconds for one answer: fifty times what the largest model takes

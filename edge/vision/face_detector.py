@@ -7,14 +7,16 @@ centre. Faces need about 24 pixels of those 192, so what it finds is decided by 
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from edge.vision import image
+from edge.vision.answers import Tensor, above, rows
 from edge.vision.nms import survivors
-from edge.vision.runtime import Model, Tensor, load, rows
+from edge.vision.runtime import Model, load
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
 
 SIZE = 192
@@ -56,7 +58,7 @@ class FaceDetector:
     def __init__(self, threshold: float = THRESHOLD, model: Model | None = None) -> None:
         """``threshold`` is the least score, above 0 and below 1. Raises ``ModelError`` when the model does not load."""
         self._model = load("face-detector") if model is None else model
-        self._logit = float(np.log(threshold / (1 - threshold)))
+        self._logit = math.log(threshold / (1 - threshold))
         self._small = np.empty((SIZE, SIZE, 3), np.uint8)
         cells = (np.arange(SIZE // STRIDE, dtype=np.float32) + 0.5) * STRIDE
         self._centres = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
@@ -72,20 +74,19 @@ class FaceDetector:
         if fit is None:
             return []
         answers = self._model.run(partial(self._fill, pixels, fit))
-        logits = answers[1].ravel()
-        if logits.max() < self._logit:
+        found, logits = above(answers, 1, self._logit)
+        if not found:
             return []
-        (found,) = (logits >= self._logit).nonzero()
-        scores = 1 / (1 + np.exp(-logits[found]))
+        sure = [1 / (1 + math.exp(-logit)) for logit in logits]
         placed, points = self._decode(rows(answers, 0, found), self._centres[found], fit)
-        boxes, sure = [Box(*box) for box in placed.tolist()], scores.tolist()
+        boxes = [Box(*box) for box in placed.tolist()]
         return [Detection(Kind.FACE, boxes[i], sure[i], points[i].copy()) for i in survivors(boxes, sure, 0.3)]
 
     def _fill(self, pixels: Pixels, fit: _Fit, given: Tensor) -> None:
         """Letterboxes what is seen into the network's input ``given``."""
         left, top, right, bottom = fit.place
         inner = self._small[: bottom - top, : right - left]
-        image.rgb(image.shrink(image.cut(pixels, fit.seen), right - left, bottom - top, inner), inner)
+        image.rgb(image.shrink(pixels, fit.seen, right - left, bottom - top, inner), inner)
         picture = given[0]
         for black in (picture[:top], picture[bottom:], picture[top:bottom, :left], picture[top:bottom, right:]):
             black.fill(-1.0)

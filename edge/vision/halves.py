@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from edge.vision.values import Pixels
+from edge.vision.values import Pixels, Region
 
 Halve = Callable[[Pixels, Pixels | None], Pixels]
 
@@ -53,34 +53,19 @@ class Halves:
             with self._lock:
                 self._frame = self._half = None
 
-    def of(self, pixels: Pixels) -> Pixels:
-        """Half of ``pixels`` by area averaging, or as the camera made it. It is only good until ``during`` ends."""
-        frame = self._frame
-        place = None if frame is None else _place(pixels, frame)
-        if frame is None or place is None:
-            return self._halved(pixels, None)
-        x, y = place
-        height, width = pixels.shape[:2]
-        odd = (x | y | width | height | frame.shape[0] | frame.shape[1]) % 2
-        if pixels.shape != frame.shape and (odd or self._given):
-            return self._halved(pixels, None)
-        return self._whole(frame)[y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
+    def of(self, pixels: Pixels, region: Region) -> Pixels:
+        """Half of the part of ``pixels`` inside ``region``, which must be in the picture, by area averaging, or as the
+        camera made it. It is only good until ``during`` ends.
+        """
+        (x0, y0, x1, y1), (height, width) = region, pixels.shape[:2]
+        whole = region == (0, 0, width, height)
+        odd = (x0 | y0 | x1 | y1 | width | height) % 2
+        if pixels is not self._frame or (not whole and (odd or self._given)):
+            return self._halved(pixels if whole else pixels[y0:y1, x0:x1], None)
+        return self._whole(pixels)[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
 
     def _whole(self, frame: Pixels) -> Pixels:
         with self._lock:
             if self._half is None:
                 self._half = self._own = self._halved(frame, self._own)
             return self._half
-
-
-def _place(part: Pixels, frame: Pixels) -> tuple[int, int] | None:
-    """Where in ``frame`` (x, y) its view ``part`` begins; None when it is no view of it."""
-    if part is frame:
-        return 0, 0
-    if (part.base is not frame and (part.base is None or part.base is not frame.base)) or part.strides != frame.strides:
-        return None
-    start = part.__array_interface__["data"][0] - frame.__array_interface__["data"][0]
-    y, rest = divmod(start, frame.strides[0])
-    x = rest // frame.strides[1]
-    inside = 0 <= y <= frame.shape[0] - part.shape[0] and 0 <= x <= frame.shape[1] - part.shape[1]
-    return (x, y) if inside else None

@@ -39,19 +39,20 @@ def resize(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(out, np.uint8)
 
 
-def letterbox(pixels: Pixels, out: Pixels) -> float:
-    """``pixels`` scaled to fit ``out`` ``(height, width, 3)``, kept at its top left, rest black; returns the scale."""
-    scale = fit(pixels, out.shape[1], out.shape[0])
-    wide, tall = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    shrink(pixels, wide, tall, out[:tall, :wide])
+def letterbox(pixels: Pixels, region: Region, out: Pixels) -> None:
+    """The part of ``pixels`` inside ``region`` scaled to fit ``out`` ``(height, width, 3)``, kept at its top left, the
+    rest black. The region must be in the picture."""
+    across, down = region.x1 - region.x0, region.y1 - region.y0
+    scale = fit(across, down, out.shape[1], out.shape[0])
+    wide, tall = max(1, round(across * scale)), max(1, round(down * scale))
+    shrink(pixels, region, wide, tall, out[:tall, :wide])
     out[tall:] = 0
     out[:, wide:] = 0
-    return scale
 
 
-def fit(pixels: Pixels, width: int, height: int) -> float:
-    """The scale at which ``pixels`` just fit into ``width`` by ``height``."""
-    return float(min(width / pixels.shape[1], height / pixels.shape[0]))
+def fit(across: int, down: int, width: int, height: int) -> float:
+    """The scale at which ``across`` by ``down`` pixels just fit into ``width`` by ``height``."""
+    return min(width / across, height / down)
 
 
 def grey(pixels: Pixels) -> Pixels:
@@ -67,6 +68,25 @@ def rgb(pixels: Pixels, out: Pixels | None = None) -> Pixels:
 def cut(pixels: Pixels, region: Region) -> Pixels:
     """The part of ``pixels`` inside ``region``, as a view; the region is clipped to the picture."""
     return pixels[max(0, region.y0) : max(0, region.y1), max(0, region.x0) : max(0, region.x1)]
+
+
+def cut_beyond(pixels: Pixels, region: Region) -> Pixels:
+    """As ``cut``, but of exactly the region's size: beyond the picture its edge is repeated.
+
+    Part of the region must be in the picture.
+    """
+    inside = cut(pixels, region)
+    (tall, wide), height, width = pixels.shape[:2], region.y1 - region.y0, region.x1 - region.x0
+    if inside.shape[:2] == (height, width):
+        return inside
+    left, top = max(0, -region.x0), max(0, -region.y0)
+    right, bottom = max(0, region.x1 - wide), max(0, region.y1 - tall)
+    return np.asarray(cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def stretch(pixels: Pixels, out: Pixels) -> None:
+    """``pixels`` scaled to all of ``out`` ``(height, width, ...)``, linear."""
+    cv2.resize(pixels, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def warp_affine(pixels: Pixels, matrix: Floats, width: int, height: int, out: Pixels | None = None) -> Pixels:
@@ -181,19 +201,28 @@ def _halved(pixels: Pixels, out: Pixels | None = None) -> Pixels:
 halves = Halves(_halved)
 
 
-def shrink(pixels: Pixels, width: int, height: int, out: Pixels | None = None) -> Pixels:
-    """``pixels`` scaled to ``(height, width, ...)``: halved while that helps, then linear. In ``out`` if it is given.
+def shrink(pixels: Pixels, region: Region, width: int, height: int, out: Pixels | None = None) -> Pixels:
+    """The part of ``pixels`` inside ``region``, which must be in the picture, scaled to ``(height, width, ...)``:
+    halved while that helps, then linear. In ``out`` if it is given.
 
     About as good as area averaging and several times faster at ratios that are not whole numbers.
     """
-    first = True
-    while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
-        pixels = halves.of(pixels) if first else _halved(pixels)
-        first = False
-    if out is not None and pixels.shape == out.shape:
-        np.copyto(out, pixels)
+    across, down = region.x1 - region.x0, region.y1 - region.y0
+    if across >= 2 * width and down >= 2 * height:
+        part = halves.of(pixels, region)
+        while part.shape[1] >= 2 * width and part.shape[0] >= 2 * height:
+            part = _halved(part)
+    else:
+        part = cut(pixels, region)
+    if out is not None and part.shape == out.shape:
+        np.copyto(out, part)
         return out
-    return np.asarray(cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(part, (width, height), dst=out, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def whole(pixels: Pixels) -> Region:
+    """All of a picture."""
+    return Region(0, 0, pixels.shape[1], pixels.shape[0])
 
 
 def from_i420(planes: Pixels) -> Pixels:

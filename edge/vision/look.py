@@ -190,8 +190,8 @@ class Look:
         if not needy:
             return None
         x, y = min(needy)[-1].centre
-        left = round(min(max(0.0, x - grid.width / 2), max(0, frame.width - grid.width)))
-        top = round(min(max(0.0, y - grid.height / 2), max(0, frame.height - grid.height)))
+        left = _even(x - grid.width / 2, frame.width - grid.width)
+        top = _even(y - grid.height / 2, frame.height - grid.height)
         return Region(left, top, min(left + grid.width, frame.width), min(top + grid.height, frame.height))
 
     def _moved(self, kind: Kind, done: list[Region], _tracks: list[Track], frame: Frame) -> Region | None:
@@ -209,6 +209,11 @@ class Look:
         return tiles[best]
 
 
+def _even(start: float, most: int) -> int:
+    """``start`` from 0 to ``most``, as an even number: then the frame's half picture has the tile's half too."""
+    return int(min(max(0.0, start), max(0, most))) & ~1
+
+
 def _inside(box: Box, region: Region) -> bool:
     return region.x0 <= box.x0 and region.y0 <= box.y0 and box.x1 <= region.x1 and box.y1 <= region.y1
 
@@ -217,4 +222,5 @@ def _starts(length: int, tile: int, overlap: float) -> list[int]:
     if length <= tile:
         return [0]
     count = math.ceil((length - tile) / (tile * (1 - overlap))) + 1
-    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+    # even, as in _even, but for the last, which must reach the end
+    return [i * (length - tile) // (count - 1) & ~1 for i in range(count - 1)] + [length - tile]

@@ -50,9 +50,11 @@ class Reading:
     @cached_property
     def likely(self) -> frozenset[ctc.Labels]:
         """Texts worth weighing, as labels: the views' likeliest paths, and what a search finds in the first view."""
-        paths = frozenset(best_path(view) for view in self.log_probs)
-        # a search costs most where everything is possible, and there it never ends in a text worth reporting
-        return paths if self.certainty < _HOPELESS else paths.union(ctc.beams(self.log_probs[0]))
+        paths = [best_path(view) for view in self.log_probs]
+        # a search costs most where everything is possible or nothing is seen: no text worth reporting comes of it there
+        if self.certainty < _HOPELESS or len(paths[0]) < _SHORTEST:
+            return frozenset(paths)
+        return frozenset(paths).union(ctc.beams(self.log_probs[0]))
 
 
 def best_path(log_probs: Floats) -> ctc.Labels:

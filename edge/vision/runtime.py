@@ -16,17 +16,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import VidikError
+from edge.vision.answers import Answers, Output, Tensor
 from edge.vision.values import Floats
 
-Tensor = NDArray[Any]
-Cells = Sequence[int] | NDArray[np.intp]
 Fill = Callable[[Tensor], None]
 """Writes all of a model's input into the array that it is given, and keeps nothing of it."""
 
@@ -177,59 +175,6 @@ def delegate(library: str, options: Mapping[str, str] | None = None) -> Any:
         raise ModelError(f"The accelerator's library {library} does not work: {cause}.") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Output:
-    seen: Callable[[], Tensor]  # a look into the interpreter's memory
-    scale: np.float32  # 0: of numbers that are real already
-    zero: np.float32
-    real: Floats  # reused by every run
-
-    def all(self) -> Floats:
-        if self.scale == 0:
-            np.copyto(self.real, self.seen())
-        else:
-            np.subtract(self.seen(), self.zero, self.real)
-            np.multiply(self.real, self.scale, self.real)
-        return self.real
-
-    def rows(self, cells: Cells) -> Floats:
-        some = self.seen().reshape(-1, self.real.shape[-1])[cells]
-        return np.asarray(some if self.scale == 0 else (some - self.zero) * self.scale, np.float32)
-
-
-class _Answers(Sequence[Floats]):
-    """What a run has given, each array made when it is first asked for: often the first one says enough."""
-
-    def __init__(self, outputs: Sequence[_Output]) -> None:
-        self._outputs = outputs
-        self._made: dict[int, Floats] = {}
-
-    def __len__(self) -> int:
-        return len(self._outputs)
-
-    @overload
-    def __getitem__(self, index: int) -> Floats: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Floats]: ...
-    def __getitem__(self, index: int | slice) -> Floats | Sequence[Floats]:
-        if isinstance(index, slice):
-            return [self[n] for n in range(*index.indices(len(self)))]
-        if index not in self._made:
-            self._made[index] = self._outputs[index].all()
-        return self._made[index]
-
-    def rows(self, index: int, cells: Cells) -> Floats:
-        return self._outputs[index].rows(cells)
-
-
-def rows(found: Sequence[Floats], index: int, cells: Cells) -> Floats:
-    """What a model has ``found`` at ``cells`` of a map: of ``found[index]`` ``(..., channels)``, the places before the
-    channels counted through, ``float32 (len(cells), channels)``. The rest of the map is left as it is."""
-    if isinstance(found, _Answers):
-        return found.rows(index, cells)
-    return np.asarray(found[index].reshape(-1, found[index].shape[-1])[cells], np.float32)
-
-
 class InterpretedModel:
     """A model in LiteRT's or TensorFlow Lite's interpreter, on the CPU (XNNPACK) or through a delegate."""
 
@@ -251,14 +196,14 @@ class InterpretedModel:
         self._input: Callable[[], Tensor] = self._interpreter.tensor(int(given["index"]))
         self._outputs = [self._output(name) for name in entry.outputs]
 
-    def _output(self, name: str) -> _Output:
+    def _output(self, name: str) -> Output:
         details: Sequence[dict[str, Any]] = self._interpreter.get_output_details()
         for detail in details:
             if detail["name"] == name:
                 scale, zero = detail["quantization"]
                 real = np.empty(tuple(int(n) for n in detail["shape"]), np.float32)
                 seen = self._interpreter.tensor(int(detail["index"]))
-                return _Output(seen, np.float32(scale), np.float32(zero), real)
+                return Output(seen, np.float32(scale), np.float32(zero), real)
         have = ", ".join(str(d["name"]) for d in details)
         raise ModelError(f"Model {self.entry.name} has no output {name!r}, only {have}. Rebuild its manifest entry.")
 
@@ -268,7 +213,7 @@ class InterpretedModel:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"Model {self.entry.name} failed while running: {error}.") from error
-        return _Answers(self._outputs)
+        return Answers(self._outputs)
 
     def _give(self, values: Tensor | Fill) -> None:
         """Nothing may look into the interpreter's memory while it runs: what does here ends with this call."""

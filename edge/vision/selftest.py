@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from edge.vision import runtime
-from edge.vision.runtime import Model, Tensor
+from edge.vision.answers import Tensor
+from edge.vision.runtime import Model
 from edge.vision.values import Floats
 
 FILE = "golden.json"

@@ -11,8 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from edge.records import Trigger
 from edge.vision.values import Box, Detection, Frame, Kind
 
@@ -109,8 +107,8 @@ class Tracker:
 def _point(detection: Detection) -> tuple[float, float]:
     if detection.kind is not Kind.PLATE:
         return detection.box.centre
-    x, y = (detection.points.sum(0) / np.float32(len(detection.points))).tolist()
-    return x, y
+    corners = detection.points.tolist()
+    return sum(x for x, _ in corners) / len(corners), sum(y for _, y in corners) / len(corners)
 
 
 def _associate(

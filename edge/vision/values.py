@@ -24,6 +24,8 @@ class Kind(Enum):
     PLATE = "plate"
     FACE = "face"
 
+    __hash__ = object.__hash__  # there is but one of each; that of Enum is many times slower
+
 
 class Box(NamedTuple):
     """Axis-aligned box in full-frame pixels."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge.vision.plate_detector import CONTEXT
+from edge.vision.plate_closer import CONTEXT
 from models.plate_detector import train
 from models.plate_detector.net import Conv, Dense
 from models.plate_detector.sample import Sample, Studio

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.vision.answers import Tensor
 from edge.vision.plate_confidence import Confidence
 from edge.vision.plate_reader import PlateReader, vote
 from edge.vision.plate_strip import STEP
-from edge.vision.runtime import Entry, Fill, Tensor, load
+from edge.vision.runtime import Entry, Fill, load
 from models.plate_reader import real
 from models.plate_reader.calibrate import cases, groups, judged, reliability
 from models.plate_reader.samples import Group, drawn, nothing, singles

@@ -11,9 +11,10 @@ import pytest
 from skimage import data
 
 from edge.vision import image
+from edge.vision.answers import Tensor
 from edge.vision.face_detector import BORDERS, STILL_TILE, FaceDetector, still_regions
 from edge.vision.nms import merge
-from edge.vision.runtime import Entry, Fill, Tensor
+from edge.vision.runtime import Entry, Fill
 from edge.vision.values import Detection, Floats, Kind, Pixels, Region
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.vision.plate_detector import PlateDetector, Plates, decode, suppress, tilt
+from edge.vision.plate_closer import tilt
+from edge.vision.plate_detector import PlateDetector, Plates, decode, suppress
 from edge.vision.values import Box, Kind, Pixels, Region
 
 
@@ -146,4 +147,4 @@ def test_tilt_is_the_slope_of_the_text(degrees: float, expected: float) -> None:
     turn = np.deg2rad(degrees)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     upright = np.array([[-50, -10], [50, -10], [50, 10], [-50, 10]])
-    assert tilt((upright @ rotation.T + 200).astype(np.float32)) == pytest.approx(expected, abs=1e-3)
+    assert tilt((upright @ rotation.T + 200).tolist()) == pytest.approx(expected, abs=1e-3)
