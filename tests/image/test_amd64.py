@@ -39,7 +39,7 @@ def machine(host: Host, clip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     drives = journey.footage(clip, folder), journey.unwanted(folder)
     made = Machine(
         "amd64", disk, folder / "machine", drives=drives, units={"run-footage.mount": CLIP_MOUNT},
-        dropins=journey.DROPINS,
+        dropins=journey.dropins(),
     )  # fmt: skip
     yield made
     made.close()
