@@ -1,8 +1,8 @@
 """Best shot: of every object the few crops most worth reading. They live in memory and die with the track.
 
 An object is read once its pictures get no better, or it is gone: the first picture of it is seldom the best.
-If what was read does not suffice, it is tried again when better pictures have come; if what it had done did not
-suffice, as soon as it trips a rule.
+If what was read does not suffice, it is tried again when better pictures have come, less and less often, for most of
+what never suffices is no plate; if what it had done did not suffice, as soon as it trips a rule.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEEP = {Kind.PLATE: 5, Kind.FACE: 3}
 _WATCH = 1.5  # seconds an object is watched at least before the first try
 _SETTLED = 0.7  # seconds without a better picture after which it is no use to wait
 _PATIENCE = 5.0  # seconds after which an object is read even though it still comes nearer
-_AGAIN = 1.0  # seconds between tries
+_AGAIN, _AT_MOST = 1.0, 4.0  # seconds until the second try, twice as long after each one, but no longer than this
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class _Album:
     shots: list[Shot] = field(default_factory=list)
     improved: float = 0.0
     tried: float | None = None
+    pause: float = _AGAIN
     tried_best: float = -1.0
     tripped: int = 0
 
@@ -67,6 +68,8 @@ class BestShots:
             if final or album.track.settled:
                 del self._albums[number]
             if album.shots and not album.track.settled and (final or self._due(album, now)):
+                if album.tried is not None:
+                    album.pause = min(2 * album.pause, _AT_MOST)
                 album.tried, album.tried_best = now, album.shots[-1].quality
                 album.tripped = len(album.track.tripped)
                 yield album.track, album.shots, final
@@ -87,7 +90,7 @@ class BestShots:
         if len(album.track.tripped) > album.tripped:
             return True
         # the worst shot kept only rises when a better one has come in
-        return now - album.tried >= _AGAIN and album.shots[-1].quality > album.tried_best
+        return now - album.tried >= album.pause and album.shots[-1].quality > album.tried_best
 
 
 def make_shot(frame: Frame, detection: Detection, quality: Quality, above: float = -math.inf) -> Shot | None:

@@ -8,7 +8,7 @@ centre. Faces need about 24 pixels of those 192, so what it finds is decided by 
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +70,7 @@ class FaceDetector:
         fills a whole photo gets the surroundings the network needs. A region without any frame in it
         has no faces. Boxes may reach beyond the region, and are not clipped to the frame.
         """
-        fit = _fit(pixels, region)
+        fit = _fit(pixels.shape[1], pixels.shape[0], region)
         if fit is None:
             return []
         answers = self._model.run(partial(self._fill, pixels, fit))
@@ -108,9 +108,9 @@ class FaceDetector:
         return np.concatenate([middle - half, middle + half], axis=1), points * scale + origin
 
 
-def _fit(pixels: Pixels, region: Region) -> _Fit | None:
-    """How the region is letterboxed into the network's input; None when none of the frame is in it."""
-    height, width = pixels.shape[:2]
+@lru_cache(maxsize=128)  # most regions come up again and again
+def _fit(width: int, height: int, region: Region) -> _Fit | None:
+    """How the region of a frame is letterboxed into the network's input; None when none of the frame is in it."""
     seen = Region(max(0, region.x0), max(0, region.y0), min(width, region.x1), min(height, region.y1))
     if seen.x0 >= seen.x1 or seen.y0 >= seen.y1:
         return None

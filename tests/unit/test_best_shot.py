@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,17 @@ def test_read_after_watching_again_only_with_better_pictures_and_finally_when_go
     ((_, _, final),) = shots.ripe(12.0, [])
     assert final
     assert list(shots.ripe(13.0, [])) == []
+
+
+def test_what_never_suffices_is_tried_less_and_less_often(shots):
+    it, tried = track(), []
+    for tenth in range(200):  # its pictures get better all the time
+        now = tenth / 10
+        shots.offer(frame(now, picture(40 + tenth)), it, DETECTION)
+        tried += [now for _ in shots.ripe(now, [it])]
+    pauses = [round(after - before, 1) for before, after in itertools.pairwise(tried)]
+    assert pauses[:3] == [1.0, 2.0, 4.0]
+    assert set(pauses[3:]) == {4.0}
 
 
 def test_a_settled_track_is_not_read_again_and_its_crops_are_gone(shots):
