@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from edge.vision.values import Floats
 
 Tensor = NDArray[Any]
-Cells = Sequence[int] | NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,30 @@ class Output:
             np.multiply(self.real, self.scale, self.real)
         return self.real
 
-    def rows(self, cells: Cells) -> Floats:
-        some = self.seen().reshape(-1, self.real.shape[-1])[cells]
-        return np.asarray(some if self.scale == 0 else (some - self.zero) * self.scale, np.float32)
+    def rows(self, cells: Sequence[int]) -> list[list[float]]:
+        some: list[list[float]] = self.seen().reshape(-1, self.real.shape[-1])[cells].tolist()
+        return [self._dequantised(row) for row in some] if self.scale else some
 
     def above(self, least: float) -> tuple[list[int], list[float]]:
         seen = self.seen().reshape(-1)
-        level = np.float32(least if self.scale == 0 else least / self.scale + self.zero)
-        (cells,) = (seen >= level).nonzero()
-        some = seen[cells]
-        return cells.tolist(), (some if self.scale == 0 else (some - self.zero) * self.scale).tolist()
+        (cells,) = (seen >= self._level(least)).nonzero()
+        some: list[float] = seen[cells].tolist()
+        return cells.tolist(), self._dequantised(some) if self.scale else some
+
+    def _level(self, least: float) -> Any:
+        """``least`` as a number like those in memory: comparing these costs a third."""
+        if not self.scale:
+            return np.float32(least)
+        level, limits = math.ceil(least / float(self.scale) + float(self.zero) - 1e-4), np.iinfo(self.seen().dtype)
+        return level if level > limits.max else limits.dtype.type(max(level, limits.min))
+
+    def _dequantised(self, found: list[float]) -> list[float]:
+        scale, zero = float(self.scale), float(self.zero)
+        return [(value - zero) * scale for value in found]
 
     def numbers(self) -> list[float]:
-        found: list[float] = self.seen().ravel().tolist()
-        scale, zero = float(self.scale), float(self.zero)
-        return [(value - zero) * scale for value in found] if scale else found
+        found: list[float] = self.seen().reshape(-1).tolist()
+        return self._dequantised(found) if self.scale else found
 
 
 class Answers(Sequence[Floats]):
@@ -73,7 +82,7 @@ class Answers(Sequence[Floats]):
             self._made[index] = self._outputs[index].all()
         return self._made[index]
 
-    def rows(self, index: int, cells: Cells) -> Floats:
+    def rows(self, index: int, cells: Sequence[int]) -> list[list[float]]:
         return self._outputs[index].rows(cells)
 
     def above(self, index: int, least: float) -> tuple[list[int], list[float]]:
@@ -86,12 +95,13 @@ class Answers(Sequence[Floats]):
         return self._outputs[index].numbers()
 
 
-def rows(found: Sequence[Floats], index: int, cells: Cells) -> Floats:
+def rows(found: Sequence[Floats], index: int, cells: Sequence[int]) -> list[list[float]]:
     """What a model has ``found`` at ``cells`` of a map: of ``found[index]`` ``(..., channels)``, the places before the
-    channels counted through, ``float32 (len(cells), channels)``. The rest of the map is left as it is."""
+    channels counted through, one list of channels for each. The rest of the map is left as it is."""
     if isinstance(found, Answers):
         return found.rows(index, cells)
-    return np.asarray(found[index].reshape(-1, found[index].shape[-1])[cells], np.float32)
+    some: list[list[float]] = found[index].reshape(-1, found[index].shape[-1])[cells].tolist()
+    return some
 
 
 def above(found: Sequence[Floats], index: int, least: float) -> tuple[list[int], list[float]]:

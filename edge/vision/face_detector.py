@@ -17,7 +17,7 @@ from edge.vision import image
 from edge.vision.answers import Tensor, above, rows
 from edge.vision.nms import survivors
 from edge.vision.runtime import Model, load
-from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
+from edge.vision.values import Box, Detection, Kind, Pixels, Region
 
 SIZE = 192
 STRIDE = 4
@@ -41,15 +41,15 @@ class _Fit(NamedTuple):
     seen: Region
     place: Region
 
-    def scale(self) -> Floats:
-        """Frame pixels in a network pixel, ``float32 (2,)``, across and down: what it is after rounding to whole
-        pixels, so that landmarks stay exact."""
+    def scale(self) -> tuple[float, float]:
+        """Frame pixels in a network pixel, across and down, after rounding to whole pixels: landmarks stay exact."""
         across = (self.seen.x1 - self.seen.x0) / (self.place.x1 - self.place.x0)
-        return np.array([across, (self.seen.y1 - self.seen.y0) / (self.place.y1 - self.place.y0)], np.float32)
+        return across, (self.seen.y1 - self.seen.y0) / (self.place.y1 - self.place.y0)
 
-    def origin(self) -> Floats:
-        """Where in the frame the network's picture begins, ``float32 (2,)``, x and y."""
-        return np.array(self.seen[:2], np.float32) - np.array(self.place[:2], np.float32) * self.scale()
+    def origin(self) -> tuple[float, float]:
+        """Where in the frame the network's picture begins, x and y."""
+        across, down = self.scale()
+        return self.seen.x0 - self.place.x0 * across, self.seen.y0 - self.place.y0 * down
 
 
 class FaceDetector:
@@ -60,8 +60,6 @@ class FaceDetector:
         self._model = load("face-detector") if model is None else model
         self._logit = math.log(threshold / (1 - threshold))
         self._small = np.empty((SIZE, SIZE, 3), np.uint8)
-        cells = (np.arange(SIZE // STRIDE, dtype=np.float32) + 0.5) * STRIDE
-        self._centres = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
 
     def detect(self, pixels: Pixels, region: Region) -> list[Detection]:
         """Faces inside ``region`` of the frame ``pixels`` (BGR), best score first, in full-frame pixels.
@@ -78,9 +76,9 @@ class FaceDetector:
         if not found:
             return []
         sure = [1 / (1 + math.exp(-logit)) for logit in logits]
-        placed, points = self._decode(rows(answers, 0, found), self._centres[found], fit)
-        boxes = [Box(*box) for box in placed.tolist()]
-        return [Detection(Kind.FACE, boxes[i], sure[i], points[i].copy()) for i in survivors(boxes, sure, 0.3)]
+        faces = [_decoded(raw, cell, fit) for raw, cell in zip(rows(answers, 0, found), found, strict=True)]
+        best = survivors([box for box, _ in faces], sure, 0.3)
+        return [Detection(Kind.FACE, faces[i][0], sure[i], np.array(faces[i][1], np.float32)) for i in best]
 
     def _fill(self, pixels: Pixels, fit: _Fit, given: Tensor) -> None:
         """Letterboxes what is seen into the network's input ``given``."""
@@ -94,18 +92,22 @@ class FaceDetector:
         np.multiply(inner, np.float32(1 / 127.5), out=window)
         window -= 1.0
 
-    @staticmethod
-    def _decode(raw: Floats, centres: Floats, fit: _Fit) -> tuple[Floats, Floats]:
-        """Anchors' ``raw`` ``(n, 16)`` to boxes ``(n, 4)`` and points ``(n, 4, 2)`` in full-frame pixels.
 
-        ``raw`` holds centre, size, then the points (x, y), all in network pixels; centre and points
-        are relative to the anchor.
-        """
-        scale, origin = fit.scale(), fit.origin()
-        middle = (raw[:, :2] + centres) * scale + origin
-        half = raw[:, 2:4] * scale / 2
-        points = raw[:, 4 : 4 + 2 * LANDMARKS].reshape(-1, LANDMARKS, 2) + centres[:, None]
-        return np.concatenate([middle - half, middle + half], axis=1), points * scale + origin
+def _decoded(raw: list[float], cell: int, fit: _Fit) -> tuple[Box, list[tuple[float, float]]]:
+    """What the anchor of ``cell`` says, its box and points in full-frame pixels.
+
+    ``raw`` holds centre, size, then the points (x, y), all in network pixels; centre and points are relative to the
+    anchor.
+    """
+    (across, down), (left, top) = fit.scale(), fit.origin()
+    row, column = divmod(cell, SIZE // STRIDE)
+    x, y = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
+    middle_x, middle_y = (raw[0] + x) * across + left, (raw[1] + y) * down + top
+    width, height = raw[2] * across / 2, raw[3] * down / 2
+    points = [
+        ((raw[n] + x) * across + left, (raw[n + 1] + y) * down + top) for n in range(4, 4 + 2 * LANDMARKS, 2)
+    ]
+    return Box(middle_x - width, middle_y - height, middle_x + width, middle_y + height), points
 
 
 @lru_cache(maxsize=128)  # most regions come up again and again

@@ -149,7 +149,7 @@ def decode(found: Sequence[Floats], threshold: float) -> Plates:
     places = {divmod(cell, across): logit for cell, logit in zip(sure, logits, strict=True)}
     peaks = sorted((place for place in places if _is_peak(places, *place)), key=lambda place: -places[place])[:_MOST]
     cells = [y * across + x for y, x in peaks]
-    shapes, moves = rows(found, 1, cells).tolist(), rows(found, 2, cells).tolist()
+    shapes, moves = rows(found, 1, cells), rows(found, 2, cells)
     scores = [1 / (1 + math.exp(-places[place])) for place in peaks]
     boxes, quads = [], []
     for (y, x), (right, down, wide, tall), moved in zip(peaks, shapes, moves, strict=True):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +14,12 @@ from typing import Any
 
 import pytest
 
-from edge import seal
-from edge.address import Address
 from edge.enrol import claim as claims
 from edge.enrol import configuration
 from edge.grant.document import Grant
-from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Opened, Status
 from provisioning import grants
-from provisioning.office import create
-from tests.offices import passphrase_file
-from tests.rig import Collector, wait_for
+from tests.rig import wait_for
 from tests.units.machine import Machine
 from tests.units.unit import CAMERA, Unit, brought_up, seal_bytes
 
@@ -174,10 +168,6 @@ def test_temporary_files_lie_in_memory(camera: Machine) -> None:
 
 def test_reports_arrive_and_files_go_between_users(unit: Unit, camera: Machine, tmp_path: Path) -> None:
     """A grant by stick, reports to a subscriber, and its revocation, upon which vision erases the grant's file."""
-    ca = unit.office.issuing(passphrase_file(unit.office.folder.parent))
-    inventory = unit.office.inventory()
-    create.add_client(unit.office, inventory, ca, "police", tmp_path, role="subscriber")
-    inventory.close()
     now = int(time.time())
     grant = Grant(
         id="sandbox", serial=1, authority="A court", legal_basis="Law", purpose="Test", reference="1",
@@ -185,23 +175,13 @@ def test_reports_arrive_and_files_go_between_users(unit: Unit, camera: Machine, 
         recipients=(seal_bytes(unit.recipient),), retention=3600, template_key=grants.new_key(), scope="open",
     )  # fmt: skip
     path = grants.write(grant, [unit.authority], tmp_path)
-    unit.broker.stop()  # it learns of the subscriber
-    unit.broker.start()
-    port = unit.office.settings().broker_port
-    address = Address("localhost", port, unit.office.ca, tmp_path / "police.pem", tmp_path / "police.key")
-    keys = {seal.key_id(unit.recipient.public_key()): unit.recipient}
-    with Listener(address, read_ca(unit.office.ca), keys) as listener:
-        collector = Collector(listener)
-        thread = threading.Thread(target=collector.run, daemon=True)
-        thread.start()
+    with unit.subscribed("police", tmp_path) as collector:
         unit.bring("sandbox.grant", path.read_bytes())
         camera.unplug()
         camera.plug()
         until = time.monotonic() + 180
         while not collector.of(Opened) and time.monotonic() < until:  # type: ignore[arg-type]
             time.sleep(0.5)
-        listener.stop()
-        thread.join()
     assert collector.of(Opened), camera.run("journalctl", "--no-pager", "-n", "80")  # type: ignore[arg-type]
 
 
@@ -219,26 +199,12 @@ with Trial(Path("/data/camera")) as trial:
 
 def test_a_test_report_of_the_setup_page_is_confirmed(unit: Unit, camera: Machine, tmp_path: Path) -> None:
     """By its own user, through the uplink's inbox, to a subscriber at the broker, and back to where the page looks."""
-    ca = unit.office.issuing(passphrase_file(unit.office.folder.parent))
-    inventory = unit.office.inventory()
-    create.add_client(unit.office, inventory, ca, "court", tmp_path, role="subscriber")
-    inventory.close()
-    unit.broker.stop()  # it learns of the subscriber
-    unit.broker.start()
-    port = unit.office.settings().broker_port
-    address = Address("localhost", port, unit.office.ca, tmp_path / "court.pem", tmp_path / "court.key")
-    keys = {seal.key_id(unit.recipient.public_key()): unit.recipient}
-    with Listener(address, read_ca(unit.office.ca), keys) as listener:
-        collector = Collector(listener)
-        thread = threading.Thread(target=collector.run, daemon=True)
-        thread.start()
+    with unit.subscribed("court", tmp_path) as collector:
         wait_for(lambda: collector.of(Status), 60.0)  # the camera is back at the broker
         with camera.instead("vidik-setup.service"):
             camera.run("sh", "-c", f"cat >/run/probe.py <<'E'\n{TRIAL}\nE")
             camera.run("systemctl", "start", "vidik-setup.service")
             said = [line for line in camera.journal("vidik-setup.service").splitlines() if line.startswith("TRIAL ")]
-        listener.stop()
-        thread.join()
     assert json.loads(said[-1].removeprefix("TRIAL "))[0] == "confirmed", said
 
 

@@ -12,7 +12,6 @@ import re
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +19,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from edge import seal
-from edge.address import Address
-from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Status
 from edge.setup import certificate
 from edge.update.image import Image
-from provisioning.office import create
-from tests.offices import passphrase_file
-from tests.rig import Collector, wait_for
+from tests.rig import wait_for
 from tests.setup_rig import Visitor
 from tests.units import machine
 from tests.units.machine import Machine
@@ -236,12 +230,6 @@ def test_a_stick_that_asks_gets_a_label_and_the_one_before_is_worthless(unit: Un
 
 
 def test_a_camera_is_set_up_and_sealed_in_its_sandboxes(unit: Unit, camera: Machine, tmp_path: Path) -> None:
-    ca = unit.office.issuing(passphrase_file(unit.office.folder.parent))
-    inventory = unit.office.inventory()
-    create.add_client(unit.office, inventory, ca, "police", tmp_path, role="subscriber")
-    inventory.close()
-    unit.broker.stop()  # it learns of the subscriber
-    unit.broker.start()
     # this machine's clock may be synchronised by nobody; a camera's is (timesyncd), or was once
     camera.run("sh", "-c", "date +%s >/data/camera/state/newest && chown 881:881 /data/camera/state/newest")
     camera.run("systemctl", "restart", "vidik-setup.service")  # a new session
@@ -257,13 +245,7 @@ def test_a_camera_is_set_up_and_sealed_in_its_sandboxes(unit: Unit, camera: Mach
     assert technician.post("/claim", claim=unit.claim().decode()).headers["Location"] == "/aim", technician.body
     camera.wait_for("vidik-uplink.service")
     assert camera.show("vidik-vision.service", "ActiveState")["ActiveState"] == "inactive"  # the camera is the page's
-    port = unit.office.settings().broker_port
-    address = Address("localhost", port, unit.office.ca, tmp_path / "police.pem", tmp_path / "police.key")
-    keys = {seal.key_id(unit.recipient.public_key()): unit.recipient}
-    with Listener(address, read_ca(unit.office.ca), keys) as listener:
-        collector = Collector(listener)
-        thread = threading.Thread(target=collector.run, daemon=True)
-        thread.start()
+    with unit.subscribed("police", tmp_path) as collector:
         wait_for(lambda: collector.of(Status), 60.0)
         technician.get("/aim")
         assert technician.post("/aim").headers["Location"] == "/draw"
@@ -274,8 +256,6 @@ def test_a_camera_is_set_up_and_sealed_in_its_sandboxes(unit: Unit, camera: Mach
         checked(technician)
         technician.body = page
         assert technician.post("/seal").status == 200, technician.body
-        listener.stop()
-        thread.join()
     for name in ("vidik-setup.service", "vidik-aim.service"):
         camera.wait_for(name, "inactive")
     for name in ("vidik-uplink.service", "vidik-vision.service"):

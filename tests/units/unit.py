@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from rich.console import Console
 
+from edge import seal
+from edge.address import Address
+from edge.listen.client import Listener, read_ca
 from provisioning import grant_keys
 from provisioning.broker import mosquitto
 from provisioning.demo.cli import default_clip
-from provisioning.office import registrar
-from tests.offices import OfficeBroker, Server, free_port, make_office
+from provisioning.office import create, registrar
+from tests.offices import OfficeBroker, Server, free_port, make_office, passphrase_file
+from tests.rig import Collector
 from tests.units import machine
 from tests.units.machine import Machine
 
@@ -73,6 +79,27 @@ class Unit:
         inventory.close()
         self.secret = made.secret
         return f"{made}\n".encode()
+
+    @contextmanager
+    def subscribed(self, name: str, folder: Path) -> Iterator[Collector]:
+        """What the new subscriber ``name`` receives, with the recipient's key, while this lasts."""
+        ca, inventory = self.office.issuing(passphrase_file(self.office.folder.parent)), self.office.inventory()
+        create.add_client(self.office, inventory, ca, name, folder, role="subscriber")
+        inventory.close()
+        self.broker.stop()  # it learns of the subscriber
+        self.broker.start()
+        port = self.office.settings().broker_port
+        address = Address("localhost", port, self.office.ca, folder / f"{name}.pem", folder / f"{name}.key")
+        keys = {seal.key_id(self.recipient.public_key()): self.recipient}
+        with Listener(address, read_ca(self.office.ca), keys) as it:
+            collector = Collector(it)
+            thread = threading.Thread(target=collector.run, daemon=True)
+            thread.start()
+            try:
+                yield collector
+            finally:
+                it.stop()
+                thread.join()
 
     def stop(self) -> None:
         self.machine.stop()
