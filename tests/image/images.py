@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -92,6 +93,18 @@ def broken(arch: str, version: str, of: Image) -> Image:
                 path.write_bytes(before)
         bundle.sign(recipe, bundle.content(recipe, slots, folder / "bundle"), development_signer(), made.bundle)
     return made
+
+
+def for_board(arch: str, of: Image, place: Path) -> None:
+    """The bundle of ``of``, signed like it, but said to be for the board of ``arch``, as the file ``place``."""
+    root, bundle, settings, slot = map(module, ("root", "bundle", "settings", "slot"))
+    recipe = root.Recipe(settings.ARCHES[arch], of.version, "2026.11", "development", Path(), settings.BASE_EPOCH)
+    unpacked = place.with_suffix(".unpacked")
+    subprocess.run(["unsquashfs", "-quiet", "-no-progress", "-d", unpacked, of.bundle], check=True)
+    slots = slot.Slot(unpacked / "rootfs.img", unpacked / "boot.img", "")
+    bundle.sign(recipe, bundle.content(recipe, slots, place.with_suffix(".content")), development_signer(), place)
+    for folder in (unpacked, place.with_suffix(".content")):
+        shutil.rmtree(folder)
 
 
 def development_signer():

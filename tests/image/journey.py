@@ -17,14 +17,22 @@ from tests.image import images, ntp
 from tests.image.host import Host
 from tests.image.machine import Machine, say
 
-# a new image has less time to prove itself than on a pole, so that a broken one is noticed while a test waits
-DROPINS = {
-    **ntp.ASK_US,
-    "vidik-health.service": "[Service]\nExecStart=\nExecStart=/usr/lib/vidik/bin/python -m edge.update health "
-    "--config /data/camera/camera.toml --deadline 420\n"
-}
 PYTHON = "/usr/lib/vidik/bin/python"
 CONFIG = "/data/camera/camera.toml"
+
+
+def dropins(trial: int = 420) -> dict[str, str]:
+    """What units get on top: our clock, and ``trial`` seconds in which a new image has to prove itself.
+
+    On a pole it has longer; here a test waits until a broken one is noticed.
+    """
+    return {
+        **ntp.ASK_US,
+        "vidik-health.service": "[Service]\nExecStart=\nExecStart=/usr/lib/vidik/bin/python -m edge.update health "
+        f"--config /data/camera/camera.toml --deadline {trial}\n",
+    }
+
+
 
 
 def brought(host: Host, camera: str, folder: Path, source: str) -> dict[str, bytes]:
@@ -54,6 +62,7 @@ UNWANTED = {
     "unsigned": "not signed",
     "short": "truncated",
     "flipped": "changed or damaged",
+    "board": "for the board",
 }
 
 
@@ -61,12 +70,15 @@ def unwanted(folder: Path) -> Path:
     """A medium with a bundle of each kind in ``UNWANTED``."""
     inside = folder / "unwanted"
     inside.mkdir()
-    good = images.built("amd64", "2026.11.28").bundle.read_bytes()
+    # newer than whatever the tests install: one that runs already is waved through
+    newest = images.built("amd64", "2026.11.30")
+    good = newest.bundle.read_bytes()
     content = -(-int.from_bytes(good[40:48], "little") // 4096) * 4096  # squashfs: bytes used, in whole blocks
     flipped = bytearray(good)
     flipped[content // 2] ^= 1
     (inside / "old.raucb").hardlink_to(images.built("amd64", "2026.10", floor="2026.10").bundle.resolve())
     (inside / "foreign.raucb").hardlink_to(images.built("amd64", "2026.11.27", "release").bundle.resolve())
+    images.for_board("arm64", newest, inside / "board.raucb")
     (inside / "unsigned.raucb").write_bytes(good[:content])
     (inside / "short.raucb").write_bytes(good[:-4096])
     (inside / "flipped.raucb").write_bytes(flipped)
@@ -182,6 +194,34 @@ def kept(machine: Machine) -> dict[str, Any]:
     found: dict[str, Any] = machine.python(_KEPT)
     assert found["sealed"], found
     return found
+
+
+_WAITING = """
+import sqlite3
+spool = sqlite3.connect('file:/data/camera/spool/spool.sqlite?mode=ro', uri=True)
+value = [list(row) for row in spool.execute('SELECT boot, seq FROM item')]
+"""
+
+
+def hold_reports(machine: Machine, host: Host) -> set[tuple[int, int]]:
+    """Takes the broker away until reports wait in the spool; gives their numbers."""
+    host.broker.stop()
+    machine.wait_for("a report waits in the spool", _WAITING, 1200)
+    found = {(int(boot), int(seq)) for boot, seq in machine.python(_WAITING)}
+    say(f"in the spool, without a broker: {sorted(found)}")
+    return found
+
+
+def release_reports(host: Host, camera: str, waiting: set[tuple[int, int]], timeout: float = 900) -> None:
+    """Brings the broker back, and waits until all that was ``waiting`` in the spool has arrived."""
+    if not waiting:
+        return
+    host.broker.start()
+    deadline = time.monotonic() + timeout
+    while missing := waiting - {(found.report.boot, found.report.seq) for found in host.reports(camera)}:
+        assert time.monotonic() < deadline, f"of what was in the spool never came: {sorted(missing)}"
+        time.sleep(1)
+    say("what was in the spool has come")
 
 
 _AUDIT = """

@@ -20,7 +20,7 @@ def test_from_the_first_start_to_the_first_report(host: Host, clip: Path, tmp_pa
     drive = journey.footage(clip, tmp_path)
     machine = Machine(
         "arm64", disk, tmp_path / "machine", drives=(drive,), units={"run-footage.mount": CLIP_MOUNT},
-        dropins=journey.DROPINS,
+        dropins=journey.dropins(),
     )  # fmt: skip
     machine.start()
     try:
