@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +18,14 @@ import numpy as np
 from edge.vision import image
 from edge.vision.answers import Tensor, above, rows, shape
 from edge.vision.plate_closer import PlateCloser
-from edge.vision.runtime import Model, load
+from edge.vision.runtime import Model, check, load
 from edge.vision.values import Box, Detection, Floats, Kind, Pixels, Region
 
-MODELS = ("plate-detector", "plate-detector-4x3")
+MODELS = {"plate-detector": (640, 384), "plate-detector-4x3": (512, 384)}
+"""Models of the first look, and the width and height of what they see."""
 
 _STRIDE = 8
 _UNITS = (72.0, 20.0)  # the network gives log sizes relative to these, in its input's pixels
-_SIZES = 7  # of regions that are remembered
 _MOST = 48  # candidates that go into suppression
 _CANDIDATE = 0.25  # least coarse score worth a second look, which takes half a millisecond
 _LOOKS = 6  # second looks a region may cost
@@ -54,11 +54,15 @@ class PlateDetector:
 
     ``threshold`` is the least score reported. It is low on purpose: a reader that looks at the best few
     tells plates from badges better than any threshold here. Raises ``ModelError`` when a model is missing.
+    All but the first model are loaded when a region first needs them: a camera's regions mostly have one shape, and a
+    model takes 10 MB.
     """
 
     def __init__(self, threshold: float = 0.35) -> None:
-        self._models = [load(name, threads=1) for name in MODELS]
-        self._best: dict[tuple[int, int], Model] = {}  # of the region's width and height seen last
+        first, *others = MODELS
+        self._models = {first: load(first, threads=1)}
+        for name in others:
+            check(name)
         self._closer = PlateCloser()
         self._threshold = threshold
 
@@ -105,17 +109,21 @@ class PlateDetector:
         return Plates(np.array([scores[n] for n in order], np.float32), boxes[order], quads)
 
     def _model_for(self, width: int, height: int) -> Model:
-        """The model that shows the region largest; of equals, the one with the smallest input."""
-        if (width, height) not in self._best:
-            self._best = {(width, height): self._largest(width, height), **dict(list(self._best.items())[:_SIZES])}
-        return self._best[width, height]
+        name = best_fit(width, height)
+        if name not in self._models:
+            self._models[name] = load(name, threads=1)
+        return self._models[name]
 
-    def _largest(self, width: int, height: int) -> Model:
-        def cost(model: Model) -> tuple[float, int]:
-            _, tall, wide, _ = model.shape
-            return -round(min(wide / width, tall / height), 4), wide * tall
 
-        return min(self._models, key=cost)
+@lru_cache(maxsize=32)
+def best_fit(width: int, height: int) -> str:
+    """The model that shows a region of this size largest; of equals, the one that sees least."""
+
+    def cost(name: str) -> tuple[float, int]:
+        wide, tall = MODELS[name]
+        return -round(image.fit(width, height, wide, tall), 4), wide * tall
+
+    return min(MODELS, key=cost)
 
 
 def _fitted(pixels: Pixels, region: Region, given: Tensor) -> None:

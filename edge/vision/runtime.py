@@ -123,15 +123,24 @@ def load(name: str, threads: int | None = None, folder: Path | None = None) -> M
     Raises ``ModelError`` when the model is unknown, absent, or differs from the manifest by a single byte.
     """
     folder = models_dir() if folder is None else folder
-    entry = manifest(folder).get(name)
-    if entry is None:
-        raise ModelError(f"No model called {name!r} is in {folder / 'manifest.toml'}. Reinstall the package.")
-    content = verified(folder / entry.file, entry.sha256)
+    entry, content = _read(name, folder)
     model = InterpretedModel(entry, content, max(threads or 1, _settings.threads))
     wrong = _settings.fault(model) if _settings.fault else ""
     if wrong:
         raise ModelError(f"The self-test failed on the CPU: {wrong}. Reinstall the package, or replace the device.")
     return _settings.accelerate(entry, folder, model) if _settings.accelerate else model
+
+
+def check(name: str, folder: Path | None = None) -> None:
+    """For a model that may be needed later: raises ``ModelError`` when ``load`` would not find it as it should be."""
+    _read(name, models_dir() if folder is None else folder)
+
+
+def _read(name: str, folder: Path) -> tuple[Entry, bytes]:
+    entry = manifest(folder).get(name)
+    if entry is None:
+        raise ModelError(f"No model called {name!r} is in {folder / 'manifest.toml'}. Reinstall the package.")
+    return entry, verified(folder / entry.file, entry.sha256)
 
 
 def verified(path: Path, sha256: str) -> bytes:

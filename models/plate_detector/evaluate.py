@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from edge.vision import runtime
-from edge.vision.plate_detector import MODELS, PlateDetector, Plates
+from edge.vision.plate_detector import PlateDetector, Plates
 from edge.vision.values import Detection, Pixels, Region
 from models.lab import stages
 from models.lab.still import analyse_still
@@ -115,7 +115,7 @@ def plate_free(folder: Path) -> str:
 
 def coarse() -> metrics.Forward:
     """The shipped first network alone, its maps as the float network gives them."""
-    model = runtime.load(MODELS[0], threads=1)
+    model = runtime.load("plate-detector", threads=1)
     return lambda pixels: [maps[0] for maps in model.run(pixels[None])]
 
 

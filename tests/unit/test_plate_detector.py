@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.vision import runtime
 from edge.vision.plate_closer import tilt
-from edge.vision.plate_detector import PlateDetector, Plates, decode, suppress
+from edge.vision.plate_detector import MODELS, PlateDetector, Plates, best_fit, decode, suppress
 from edge.vision.values import Box, Kind, Pixels, Region
 
 
@@ -98,6 +100,26 @@ def test_a_region_is_examined_in_full_frame_coordinates(detector: PlateDetector)
     best = detector.detect(frame, Region(700, 300, 1340, 780))[0]
     assert np.hypot(*(best.points - corners - np.array([700, 300], np.float32)).T).mean() < 8
     assert not detector.detect(frame, Region(0, 0, 600, 900))
+
+
+def test_each_shape_of_region_gets_the_model_that_shows_it_largest() -> None:
+    assert {name: runtime.load(name).shape[2:0:-1] for name in MODELS} == MODELS
+    for size, name in (
+        ((1920, 1080), "plate-detector"), ((960, 552), "plate-detector"), ((300, 100), "plate-detector"),
+        ((640, 480), "plate-detector-4x3"), ((480, 640), "plate-detector-4x3"),
+    ):  # fmt: skip
+        assert best_fit(*size) == name
+
+
+def test_a_model_that_is_needed_later_must_be_there_from_the_start(tmp_path, monkeypatch) -> None:
+    for path in runtime.models_dir().iterdir():
+        if path.suffix in (".toml", ".tflite"):
+            shutil.copy(path, tmp_path)
+    late = tmp_path / runtime.manifest(tmp_path)["plate-detector-4x3"].file
+    late.write_bytes(late.read_bytes()[:-1])
+    monkeypatch.setattr(runtime, "models_dir", lambda: tmp_path)
+    with pytest.raises(runtime.ModelError, match="not the one in the manifest"):
+        PlateDetector()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
