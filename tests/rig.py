@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -107,15 +107,22 @@ stated = "stated"
     @contextmanager
     def listening(self, port: int) -> Iterator[Collector]:
         """A subscriber in this process, with the recipient's key."""
-        with Listener(self.address("subscriber", port), read_ca(self.folder / "ca.pem"), self.keys) as listener:
-            collector = Collector(listener)
-            thread = threading.Thread(target=collector.run, daemon=True)
-            thread.start()
-            try:
-                yield collector
-            finally:
-                listener.stop()
-                thread.join()
+        with listening(self.address("subscriber", port), self.keys) as collector:
+            yield collector
+
+
+@contextmanager
+def listening(address: Address, keys: Mapping[bytes, x25519.X25519PrivateKey]) -> Iterator[Collector]:
+    """What a subscriber in this process receives with ``keys``, from the broker at ``address``, while this lasts."""
+    with Listener(address, read_ca(address.ca), keys) as listener:
+        collector = Collector(listener)
+        thread = threading.Thread(target=collector.run, daemon=True)
+        thread.start()
+        try:
+            yield collector
+        finally:
+            listener.stop()
+            thread.join(60)
 
 
 class Collector:

@@ -231,11 +231,6 @@ def shrink(pixels: Pixels, region: Region, width: int, height: int, out: Pixels 
     return np.asarray(cv2.resize(part, (width, height), dst=out, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def whole(pixels: Pixels) -> Region:
-    """All of a picture."""
-    return Region(0, 0, pixels.shape[1], pixels.shape[0])
-
-
 def from_i420(planes: Pixels) -> Pixels:
     """Planar YUV 4:2:0 (I420), ``uint8 (height * 3 / 2, width)``, both sides even, to BGR ``(height, width, 3)``."""
     return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)

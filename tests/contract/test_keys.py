@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +21,13 @@ from edge.enrol import __main__ as program
 from edge.enrol import keys
 from edge.enrol.errors import EnrolError
 from edge.handover import Item, Key, Kind, Sender
-from edge.listen.client import Listener, read_ca
 from edge.records import PlateReport
 from provisioning.broker import mosquitto
 from provisioning.office import create, registrar
 from provisioning.office.folder import Office
 from tests import soft_tpm
 from tests.offices import OfficeBroker, Server, free_port, make_office, passphrase_file
-from tests.rig import ROOT, Collector, end, environment, wait_for
+from tests.rig import ROOT, end, environment, listening, wait_for
 
 CAMERAS = ("cam-1", "cam-2", "cam-3")
 
@@ -162,10 +160,7 @@ def test_from_claim_to_reports_and_renewal(
     uplink = subprocess.Popen(command, stderr=log, env=environment(), cwd=ROOT)
     sender = Sender(settings.inbox)
     try:
-        with Listener(address, read_ca(tmp_path / "ca.pem"), {seal.key_id(recipient.public_key()): recipient}) as heard:
-            collector = Collector(heard)
-            thread = threading.Thread(target=collector.run, daemon=True)
-            thread.start()
+        with listening(address, {seal.key_id(recipient.public_key()): recipient}) as collector:
             for seq in range(20):
                 sender.offer(item(seq))
             wait_for(lambda: len(collector.numbers) == 20, 60.0)
@@ -179,8 +174,6 @@ def test_from_claim_to_reports_and_renewal(
             for seq in range(20, 40):
                 sender.offer(item(seq))
             wait_for(lambda: len(collector.numbers) == 40, 60.0)
-            heard.stop()
-            thread.join(30)
         assert uplink.poll() is None
     finally:
         sender.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from edge import config, seal
 from edge.address import Address
 from edge.enrol import procedure
 from edge.handover import Item, Key, Kind, Sender
-from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Rejected
 from edge.mqtt import Handler, Link, Message
 from edge.records import PlateReport
@@ -31,7 +29,7 @@ from provisioning.office.folder import Office
 from provisioning.office.registrar import Registrar
 from provisioning.send_cli import SendError, deliver
 from tests.offices import Desk, OfficeBroker, free_port, make_office, passphrase_file
-from tests.rig import ROOT, Collector, end, environment, wait_for
+from tests.rig import ROOT, end, environment, listening, wait_for
 
 
 class Client(Handler):
@@ -172,10 +170,7 @@ def test_reports_go_on_through_a_renewal(office: Office, broker: OfficeBroker, t
         )  # fmt: skip
     sender = Sender(settings.inbox)
     try:
-        with Listener(court, read_ca(tmp_path / "ca.pem"), keys) as listener:
-            collector = Collector(listener)
-            thread = threading.Thread(target=collector.run, daemon=True)
-            thread.start()
+        with listening(court, keys) as collector:
             for seq in range(50):
                 sender.offer(item(seq))
             wait_for(lambda: len(collector.numbers) == 50, 120.0)
@@ -198,8 +193,6 @@ def test_reports_go_on_through_a_renewal(office: Office, broker: OfficeBroker, t
             wait_for(lambda: len(collector.numbers) >= 100, 120.0)
             assert sorted(collector.numbers) == list(range(100))
             assert collector.of(Rejected) == []
-            listener.stop()
-            thread.join(60)
         assert uplink.poll() is None  # the same process all the time
     finally:
         sender.close()

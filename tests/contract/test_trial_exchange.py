@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 
 import pytest
 
 from edge.handover import Sender
-from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Opened, Sealed, Tried
 from edge.trial import Trial
 from edge.uplink.spool import Spool
 from provisioning.broker import mosquitto
 from tests.brokers import running
 from tests.contract.test_processes import listen
-from tests.rig import Collector, end, wait_for
+from tests.rig import end, listening, wait_for
 from tests.trials import make_folder
 
 
@@ -105,16 +103,10 @@ def test_a_test_report_that_nobody_takes_holds_up_no_report(rig, broker):
 def test_a_subscriber_without_the_key_confirms_nothing(rig, broker):
     folder = folder_of(rig, broker)
     uplink = rig.uplink(folder / "camera.toml")
-    listener = Listener(rig.address("subscriber", broker.port), read_ca(rig.folder / "ca.pem"), {})
-    with listener, Trial(folder) as trial:
-        collector = Collector(listener)
-        thread = threading.Thread(target=collector.run, daemon=True)
-        thread.start()
+    with listening(rig.address("subscriber", broker.port), {}) as collector, Trial(folder) as trial:
         wait_for(lambda: collector.findings)
         wait_for(lambda: trial.send() or heard(collector), 60)
         assert trial.state().state != "confirmed"
-        listener.stop()
-        thread.join()
     assert end(uplink) == 0
 
 

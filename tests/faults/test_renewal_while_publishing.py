@@ -26,7 +26,6 @@ from edge.address import Address
 from edge.enrol import procedure
 from edge.gaps import Gap
 from edge.handover import Item, Key, Kind, Sender
-from edge.listen.client import Listener, read_ca
 from edge.listen.opener import Rejected
 from edge.records import PlateReport
 from provisioning.broker import mosquitto
@@ -35,7 +34,7 @@ from provisioning.office.inventory import Inventory
 from provisioning.office.registrar import Registrar
 from tests.contract.test_office_broker import Client
 from tests.offices import Desk, OfficeBroker, free_port, make_office, passphrase_file
-from tests.rig import ROOT, Collector, end, environment, wait_for
+from tests.rig import ROOT, Collector, end, environment, listening, wait_for
 
 CAMERA = "cam-1"
 EVERY = 0.05  # seconds between two reports
@@ -151,15 +150,8 @@ def subscribed(made: Deployment, flow: Flow) -> Iterator[Collector]:
         "localhost", made.uplink_settings.port, folder / "ca.pem", folder / "court.pem", folder / "court.key"
     )
     keys = {seal.key_id(flow.recipient.public_key()): flow.recipient}
-    with Listener(court, read_ca(folder / "ca.pem"), keys) as listener:
-        collector = Collector(listener)
-        thread = threading.Thread(target=collector.run, daemon=True)
-        thread.start()
-        try:
-            yield collector
-        finally:
-            listener.stop()
-            thread.join(60)
+    with listening(court, keys) as collector:
+        yield collector
 
 
 def said(made: Deployment) -> str:

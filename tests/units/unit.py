@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,13 +17,12 @@ from rich.console import Console
 
 from edge import seal
 from edge.address import Address
-from edge.listen.client import Listener, read_ca
 from provisioning import grant_keys
 from provisioning.broker import mosquitto
 from provisioning.demo.cli import default_clip
 from provisioning.office import create, registrar
 from tests.offices import OfficeBroker, Server, free_port, make_office, passphrase_file
-from tests.rig import Collector
+from tests.rig import Collector, listening
 from tests.units import machine
 from tests.units.machine import Machine
 
@@ -91,15 +89,8 @@ class Unit:
         port = self.office.settings().broker_port
         address = Address("localhost", port, self.office.ca, folder / f"{name}.pem", folder / f"{name}.key")
         keys = {seal.key_id(self.recipient.public_key()): self.recipient}
-        with Listener(address, read_ca(self.office.ca), keys) as it:
-            collector = Collector(it)
-            thread = threading.Thread(target=collector.run, daemon=True)
-            thread.start()
-            try:
-                yield collector
-            finally:
-                it.stop()
-                thread.join()
+        with listening(address, keys) as collector:
+            yield collector
 
     def stop(self) -> None:
         self.machine.stop()
