@@ -70,20 +70,6 @@ def cut(pixels: Pixels, region: Region) -> Pixels:
     return pixels[max(0, region.y0) : max(0, region.y1), max(0, region.x0) : max(0, region.x1)]
 
 
-def cut_beyond(pixels: Pixels, region: Region) -> Pixels:
-    """As ``cut``, but of exactly the region's size: beyond the picture its edge is repeated.
-
-    Part of the region must be in the picture.
-    """
-    inside = cut(pixels, region)
-    (tall, wide), height, width = pixels.shape[:2], region.y1 - region.y0, region.x1 - region.x0
-    if inside.shape[:2] == (height, width):
-        return inside
-    left, top = max(0, -region.x0), max(0, -region.y0)
-    right, bottom = max(0, region.x1 - wide), max(0, region.y1 - tall)
-    return np.asarray(cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE), np.uint8)
-
-
 def stretch(pixels: Pixels, out: Pixels) -> None:
     """``pixels`` scaled to all of ``out`` ``(height, width, ...)``, linear."""
     cv2.resize(pixels, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_LINEAR)

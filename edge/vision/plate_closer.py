@@ -37,11 +37,15 @@ class PlateCloser:
     def look(self, pixels: Pixels, box: Sequence[float]) -> tuple[float, Quad]:
         """The logit for a plate in ``box`` (x0, y0, x1, y1) of the frame ``pixels``, and its corners."""
         seen = _around(*box)
-        logit, found = self._run(partial(_stretched, pixels, seen))
         across, down = (seen.x1 - seen.x0) / 2, (seen.y1 - seen.y0) / 2
         # scaled and frame pixels have their outer edges in common, not the middles of their first ones
         left = seen.x0 + across - 0.5 + across / (2 * self._across)
         top = seen.y0 + down - 0.5 + down / (2 * self._down)
+        if seen.x0 >= 0 and seen.y0 >= 0 and seen.x1 <= pixels.shape[1] and seen.y1 <= pixels.shape[0]:
+            fill = partial(_stretched, pixels, seen)
+        else:  # a warp repeats the picture's edge as far as it takes
+            fill = partial(_warped, pixels, self._bringing((across, 0.0, 0.0, down), (left, top)))
+        logit, found = self._run(fill)
         quad: Quad = [(left + x * across, top + y * down) for x, y in found]
         return logit, self._along(pixels, quad) if tilt(quad) > _TILTED else quad
 
@@ -52,12 +56,17 @@ class PlateCloser:
         # from the middle to the edges of what is seen: (a, c) along the text and (b, d) across it
         a, c = (x1 - x0 + x2 - x3) * _BESIDE[0], (y1 - y0 + y2 - y3) * _BESIDE[0]
         b, d = (x3 - x0 + x2 - x1) * _BESIDE[1], (y3 - y0 + y2 - y1) * _BESIDE[1]
+        _, found = self._run(partial(_warped, pixels, self._bringing((a, b, c, d), (x, y))))
+        return [(x + a * right + b * under, y + c * right + d * under) for right, under in found]
+
+    def _bringing(self, sides: tuple[float, float, float, float], middle: tuple[float, float]) -> Floats:
+        """The matrix (2, 3) that brings what lies up to (a, c) and (b, d) of ``sides`` from ``middle`` into the
+        network's picture."""
+        (a, b, c, d), (x, y) = sides, middle
         area = a * d - b * c or 1e-6
         turn = ((d * self._across / area, -b * self._across / area), (-c * self._down / area, a * self._down / area))
-        halves = self._across, self._down
-        rows = [(p, q, half - p * x - q * y) for (p, q), half in zip(turn, halves, strict=True)]
-        _, found = self._run(partial(_straightened, pixels, np.array(rows, np.float32)))
-        return [(x + a * right + b * under, y + c * right + d * under) for right, under in found]
+        rows = [(p, q, half - p * x - q * y) for (p, q), half in zip(turn, (self._across, self._down), strict=True)]
+        return np.array(rows, np.float32)
 
     def _run(self, fill: Fill) -> tuple[float, Quad]:
         """Logit and corners of the plate that ``fill`` brings into the network's picture, in halves of that picture's
@@ -75,10 +84,10 @@ def _around(x0: float, y0: float, x1: float, y1: float) -> Region:
 
 
 def _stretched(pixels: Pixels, region: Region, given: Tensor) -> None:
-    image.stretch(image.cut_beyond(pixels, region), given[0])
+    image.stretch(image.cut(pixels, region), given[0])
 
 
-def _straightened(pixels: Pixels, matrix: Floats, given: Tensor) -> None:
+def _warped(pixels: Pixels, matrix: Floats, given: Tensor) -> None:
     image.warp_affine(pixels, matrix, given.shape[2], given.shape[1], given[0])
 
 

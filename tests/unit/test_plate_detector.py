@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.vision import runtime
-from edge.vision.plate_closer import tilt
+from edge.vision.plate_closer import PlateCloser, tilt
 from edge.vision.plate_detector import MODELS, PlateDetector, Plates, best_fit, decode, suppress
 from edge.vision.values import Box, Kind, Pixels, Region
 
@@ -120,6 +120,20 @@ def test_a_model_that_is_needed_later_must_be_there_from_the_start(tmp_path, mon
     monkeypatch.setattr(runtime, "models_dir", lambda: tmp_path)
     with pytest.raises(runtime.ModelError, match="not the one in the manifest"):
         PlateDetector()
+
+
+def test_a_second_look_beyond_the_picture_sees_its_edge_repeated() -> None:
+    closer, scene = PlateCloser(), np.random.default_rng(9).integers(0, 256, (120, 200, 3), np.uint8)
+    scene = cv2.GaussianBlur(scene, (0, 0), 3)
+    around = cv2.copyMakeBorder(scene, 100, 100, 100, 100, cv2.BORDER_REPLICATE)
+    for x, y in ((-30, -10), (150, 100), (-30, 100), (60, 105)):
+        logit, quad = closer.look(scene, (x, y, x + 80, y + 24))
+        same, moved = closer.look(around, (x + 100, y + 100, x + 180, y + 124))
+        assert logit == pytest.approx(same, abs=0.5)
+        assert np.allclose(np.array(quad) + 100, moved, atol=2.0)
+    for box in ((-500, 10, -400, 30), (900, 10, 990, 30), (20, 400, 90, 420), (-9000, -9000, 9000, 9000)):
+        logit, quad = closer.look(scene, box)  # as a false candidate in the black beside a letterboxed picture has it
+        assert np.isfinite([logit, *np.ravel(quad)]).all()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
