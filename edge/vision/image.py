@@ -235,14 +235,6 @@ def jpeg(picture: Masked, quality: int) -> bytes:
     return out.tobytes() if done else b""
 
 
-def qr_text(pixels: Pixels) -> str:
-    """The text of a QR code in ``pixels``, empty when none can be read."""
-    try:
-        return str(cv2.QRCodeDetector().detectAndDecode(pixels)[0])
-    except (cv2.error, UnicodeDecodeError):  # of what only looks like one
-        return ""
-
-
 def blurred(pixels: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """The mean of ``width`` by ``height`` pixels (odd numbers) around each one of a grey picture."""
     return np.asarray(cv2.blur(pixels, (width, height)), np.float32)

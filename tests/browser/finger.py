@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.pointer_input import PointerInput
@@ -69,7 +70,11 @@ class Finger:
 
     def wait(self, selector: str, seconds: float = 30.0) -> WebElement:
         """The element, once it is there and can be used."""
-        found = WebDriverWait(self.driver, seconds).until(lambda _: self._usable(selector))
+        try:
+            found = WebDriverWait(self.driver, seconds).until(lambda _: self._usable(selector))
+        except TimeoutException as error:
+            shown = self.driver.find_element(By.TAG_NAME, "body").text
+            raise AssertionError(f"no {selector} to use within {seconds:.0f} s; the page says:\n{shown}") from error
         assert isinstance(found, WebElement)
         return found
 

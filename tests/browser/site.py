@@ -149,7 +149,7 @@ class Site:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def close(self) -> None:
-        """Ends everything that was started here."""
+        """Ends everything that was started here, and prints what each program said last: for a test that failed."""
         self._ending.set()
         for process in self._running.values():
             with suppress(ProcessLookupError):
@@ -160,6 +160,8 @@ class Site:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        for name in self._running:
+            print(f"{name}: {self.log(name)[-1000:].strip() or 'said nothing'}")
 
     def _log(self, name: str, kind: str) -> IO[bytes]:
         return (self.folder / f"{name}.{kind}").open("ab")

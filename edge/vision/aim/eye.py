@@ -12,7 +12,7 @@ from edge.aiming import LARGEST_PICTURE, Answer, Measures
 from edge.errors import VidikError
 from edge.geometry import Point
 from edge.vision import image
-from edge.vision.aim import meters
+from edge.vision.aim import barcode, meters
 from edge.vision.aim.mask import Masking
 from edge.vision.sources import FrameSource
 from edge.vision.values import Frame, Masked
@@ -72,7 +72,7 @@ class Eye:
             width=frame.width, height=frame.height, focus=round(meters.focus(grey), 1), plates=widths.sightings,
             widest=round(widths.widest, 1), median=round(widths.median, 1),
             tilt=round(median(self._tilts), 1) if self._tilts else None, masked=len(shown.found),
-            claim=image.qr_text(frame.pixels)[:1024] if scan else "", accelerator=machine.accelerator,
+            claim=barcode.claim_text(grey) if scan else "", accelerator=machine.accelerator,
             tested=machine.tested, faults=machine.faults,
         )  # fmt: skip
         return Answer(measures, self._encoded(shown.picture))
