@@ -207,7 +207,7 @@ names = st.sampled_from([
 
 
 @pytest.mark.timeout(0)
-@settings(max_examples=200 if not SECONDS else 2000, deadline=None)
+@settings(max_examples=200 if not SECONDS else 2000)
 @given(st.sampled_from(["[vision]", "[uplink]", "[vision.look]", "[[signer]]", ""]), st.lists(st.tuples(names, toml)))
 def test_configuration_and_first_trust_file_are_read_or_refused(tmp_path_factory, table, lines):
     path: Path = tmp_path_factory.getbasetemp() / "fuzz.toml"

@@ -221,14 +221,14 @@ def test_the_head_is_a_cose_message_others_can_check(tmp_path):
     assert cbor2.loads(COSE.new().decode(log.head(), key))[1] == CAMERA
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_garbage_is_no_head(content):
     with pytest.raises(HeadError):
         head.read(content)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=2000), st.booleans())
 def test_garbage_never_breaks_reader_verifier_or_camera(tmp_path_factory, content, with_header):
     folder = tmp_path_factory.mktemp("audit")

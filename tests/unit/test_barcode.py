@@ -88,7 +88,7 @@ def test_what_is_no_text_and_what_is_too_long_harms_nobody() -> None:
     assert len(claim_text(np.pad(drawn, 20, constant_values=255))) <= 1024
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     broken=arrays.arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60))),
     at=st.tuples(st.integers(0, 400), st.integers(0, 400)),

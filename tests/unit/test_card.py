@@ -125,14 +125,14 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=300), JSON.map(lambda value: json.dumps(value).encode())))
 def test_garbage_is_no_card(content):
     with pytest.raises(CardError):
         card.read(content)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 10**6))
 def test_hostile_certificates_never_crash_the_reader(patch, place):
     certificate = bytearray(SIGNER.certificate)

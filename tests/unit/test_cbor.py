@@ -25,7 +25,7 @@ def depth(value):
     return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(values, st.booleans())
 def test_reads_what_we_write(value, canonical):
     content = cbor2.dumps(value, canonical=canonical)
@@ -86,7 +86,7 @@ def test_four_megabytes_of_anything_are_done_with_at_once(byte):
     assert time.process_time() - before < 20  # not a measurement: an endless loop or a quadratic one takes hours
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=60))
 def test_bytes_by_chance_are_read_or_refused(content):
     try:

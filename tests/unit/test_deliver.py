@@ -467,7 +467,7 @@ moves = st.lists(
 
 
 @given(moves)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_whatever_happens_every_acknowledged_report_is_delivered(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:

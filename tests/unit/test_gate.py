@@ -143,7 +143,7 @@ def cosine(one: FaceTemplate, face) -> float:
     return float(one.vector.astype(float) @ other / np.linalg.norm(one.vector.astype(float)) / np.linalg.norm(other))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(cases())
 def test_no_combination_yields_a_report_that_the_grant_does_not_allow(case):
     grant, seen, expires, closed, camera, now, tripped = case
@@ -173,7 +173,7 @@ def test_no_combination_yields_a_report_that_the_grant_does_not_allow(case):
         assert decision.entry == ""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_what_every_field_allows_is_reported(case):
     """The other half: the gate is not safe because it is always shut."""

@@ -374,7 +374,7 @@ def test_words_cannot_play_tricks_on_a_screen(text):
     assert not set(words.plain(text)) & set("\x1b\r\n\t\u202e\u2066\u200f")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400))
 def test_garbage_is_no_document(content):
     with pytest.raises(signed.GrantError):
@@ -386,7 +386,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(sorted(grant_draft.Draft.__struct_encode_fields__)), VALUES))
 def test_garbage_drafts_are_refused_in_words(tmp_path_factory, changes):
     folder = tmp_path_factory.mktemp("draft")

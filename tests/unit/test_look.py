@@ -23,7 +23,7 @@ def tiles(plan):
     return [g.region for g in plan if g.region.x1 - g.region.x0 <= 480]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     width=st.integers(500, 4000), height=st.integers(300, 2500), fps=st.floats(2, 60), cover=st.floats(0.2, 3.0)
 )
@@ -70,7 +70,7 @@ def restless(index, seed, side, fps, width, height):
     return Frame(pixels, index, index / fps, 1.8e9 + index / fps)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scene=scenes(), size=SIZES, fps=st.floats(5, 30), cover=st.floats(0.4, 2.0), budget=st.floats(26, 120))
 def test_neither_budget_nor_promise_is_broken_whatever_goes_on(scene, size, fps, cover, budget):
     (tracks, seed, side), (width, height) = scene, size
@@ -86,7 +86,7 @@ def test_neither_budget_nor_promise_is_broken_whatever_goes_on(scene, size, fps,
         assert min(examined.values(), default=now.monotonic) >= now.monotonic - limit - 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.01, 0.3), min_size=30, max_size=60))
 def test_uneven_frames_add_their_longest_interval_to_the_promise(intervals):
     look, now = Look({Kind.FACE: FACES}, 0.7), 0.0

@@ -135,7 +135,7 @@ def test_a_port_that_is_taken_does_not_stop_the_uplink(caplog: pytest.LogCapture
     endpoint.close()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5), st.booleans()), max_size=60))
 def test_the_age_of_the_oldest_report_is_what_it_is(steps: list[tuple[float, int, bool]]) -> None:
     """Against a list of all reports with their times."""

@@ -96,7 +96,7 @@ def test_where_no_lux_is_known_the_picture_decides() -> None:
     ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.floats(0.1, 30.0), st.sampled_from([DAYLIGHT, DARKNESS, TWILIGHT])), max_size=200))
 def test_whatever_the_light_does_the_mode_is_steady(steps: list[tuple[float, Light]]) -> None:
     policy, now, changes, asked = DayNight(NIGHT), 0.0, [], []

@@ -136,7 +136,7 @@ def test_a_second_look_beyond_the_picture_sees_its_edge_repeated() -> None:
         assert np.isfinite([logit, *np.ravel(quad)]).all()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(-50, 750), st.integers(-50, 750), st.integers(0, 2**31))
 def test_any_frame_and_region_work(detector: PlateDetector, width: int, height: int, x: int, y: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)

@@ -134,7 +134,7 @@ def test_resealing_under_another_signature_is_noticed():
         seal.open_sealed(cbor2.dumps(outer), PLATE.camera, signers, KEYS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=1100))
 def test_garbage_is_refused_with_one_error(content):
     with pytest.raises(RecordError):
@@ -150,7 +150,7 @@ simple = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from([*range(14), *range(20, 26), 99]), simple, max_size=20))
 def test_well_formed_cbor_of_the_wrong_shape_is_refused(body):
     body = {**body, 0: 1, 1: 1, 99: 0}  # 99 belongs to no report

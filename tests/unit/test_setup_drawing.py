@@ -197,7 +197,7 @@ shapes = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)  # each writes a file through to the medium
+@settings(max_examples=60)  # each writes a file through to the medium
 @given(shapes)
 def test_whatever_is_stored_can_be_read(tmp_path_factory: pytest.TempPathFactory, shape: dict[str, Any]) -> None:
     path = tmp_path_factory.mktemp("drawn") / "camera.toml"

@@ -111,7 +111,7 @@ class Lines(logging.Handler):
         self.said.append(record.getMessage())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds())
 def test_no_combination_is_reported_that_anything_forbids_and_every_refusal_is_on_record(world):
     folder, lines = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None)), Lines()
