@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge import config, durable
+from edge import config, durable, systemd
 from edge.audit import Account, Audit, Tally
 from edge.audit.collect import Collector
 from edge.clock import Clock, Timekeeper
@@ -231,6 +231,8 @@ def state(health: Health, accelerators: Accelerators, keeper: Timekeeper, certif
     health.facts += [lambda: {"models_on": dict(accelerators.status())}, certified.facts]
     health.troubles.append(certified.troubles)
     health.troubles.append(lambda: [] if keeper.trusted else ["the clock cannot be trusted, so nothing is reported"])
+    unlimited = systemd.unlimited_memory()
+    health.troubles.append(lambda: [unlimited] if unlimited else [])
 
 
 def collecting(settings: config.Vision, account: Account, clock: Clock, health: Health) -> Callable[[], None]:

@@ -6,6 +6,7 @@ One machine goes through all tests of this file, in their order.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.image.host import Host
 from tests.image.machine import Machine, say
 
 CAMERA = "cam-amd64"
+UNITS = Path(__file__).parent.parent.parent / "image-build" / "units" / "system"
 CLIP_MOUNT = """[Unit]
 Description=Test footage
 DefaultDependencies=no
@@ -154,6 +156,18 @@ def test_the_uplink_has_the_network_and_no_camera(machine: Machine) -> None:
     _locked_down(found)
 
 
+@pytest.mark.parametrize("unit", ["vidik-vision.service", "vidik-uplink.service"])
+def test_the_kernel_holds_a_unit_to_the_limits_of_its_file(machine: Machine, unit: str) -> None:
+    wanted = dict(re.findall(r"(?m)^(MemoryHigh|MemoryMax|TasksMax)=(\w+)$", (UNITS / unit).read_text()))
+    group = machine.run("systemctl", "show", "-P", "ControlGroup", unit).strip()
+    held = {name: machine.read(f"/sys/fs/cgroup{group}/{name}").strip() for name in (*_LIMITS.values(), *_USED)}
+    say(f"{unit}: {held}")
+    for setting, file in _LIMITS.items():
+        assert int(held[file]) == _number(wanted[setting]), setting
+    assert int(held["memory.peak"]) < _number(wanted["MemoryHigh"])
+    assert re.search(r"(?m)^oom_kill 0$", held["memory.events"])
+
+
 def test_nothing_listens(machine: Machine) -> None:
     """A sealed unit has no port: only DHCP's own clients (68, 546) have a socket that answers could come to."""
     source = """
@@ -269,6 +283,15 @@ def test_what_must_not_be_installed_is_refused(machine: Machine, host: Host, nam
     journey.wait_event(machine, log, "update")
     assert (journey.version(machine), journey.slot(machine)) == running
     assert journey.kept(machine) == before
+
+
+_LIMITS = {"MemoryHigh": "memory.high", "MemoryMax": "memory.max", "TasksMax": "pids.max"}
+_USED = ("memory.peak", "memory.events", "pids.current")
+
+
+def _number(size: str) -> int:
+    """Bytes of ``1G`` or ``768M``; a number of tasks is itself."""
+    return int(size.rstrip("MG")) * {"M": 2**20, "G": 2**30}.get(size[-1], 1)
 
 
 _PROCESSES = """

@@ -146,6 +146,15 @@ def test_everything_that_is_required_is_there_and_nothing_that_excludes_it(confi
     assert {"openssh-server", "device-user-credentials", "device-user-admin"} <= excluded
 
 
+def test_the_kernel_is_told_to_hold_the_units_to_their_limits_on_memory():
+    """The firmware switches the memory controller off. A fragment is one line of arguments for the layer it is for."""
+    (fragment,) = PI.glob("layer/*.d/for/linux-base/cmdline.d/*")
+    assert fragment.read_text(encoding="utf-8") == "cgroup_enable=memory\n"
+    assert fragment.parents[3].name.removesuffix(".d") in OURS
+    vision = (REPO / "image-build/units/system/vidik-vision.service").read_text(encoding="utf-8")
+    assert re.search(r"^MemoryMax=\d", vision, re.MULTILINE)
+
+
 def test_one_shared_path_covers_all_that_an_update_must_not_reset():
     """One, since an rpi-image-gen of 2026 makes the mount of the last path of a file only."""
     lines = (OVERLAY / "etc/rpi-image-gen/slot-shared.d/vidik.conf").read_text(encoding="utf-8").splitlines()

@@ -117,3 +117,33 @@ def test_each_process_takes_its_own_key_from_the_service_manager(
     assert config.load(path, config.Uplink).key == given / "connection.key"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
     assert config.load(path, config.Vision).signing_key == tmp_path / "signing.key"
+
+
+def test_a_kernel_that_holds_no_memory_limits_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Raspberry Pi's firmware starts it: the unit's group is there, its memory files are not."""
+    own, mount = tmp_path / "cgroup", tmp_path / "fs"
+    group = mount / "system.slice" / "vidik-vision.service"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").touch()
+    own.write_text("0::/system.slice/vidik-vision.service\n")
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    assert "cgroup_enable=memory" in systemd.unlimited_memory(own, mount)
+    (group / "memory.max").write_text("1073741824\n")
+    assert systemd.unlimited_memory(own, mount) == ""
+
+
+def test_where_nobody_set_limits_none_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, mount = tmp_path / "cgroup", tmp_path / "fs"
+    mount.mkdir()
+    (mount / "cgroup.procs").touch()
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    assert systemd.unlimited_memory(own, mount) == ""  # no /proc
+    for groups in ("0::/\n", "0::/elsewhere\n", "4:memory:/user\n", ""):
+        own.write_text(groups)
+        assert systemd.unlimited_memory(own, mount) == "", groups
+    (mount / "tool").mkdir()
+    (mount / "tool" / "cgroup.procs").touch()
+    own.write_text("0::/tool\n")
+    assert systemd.unlimited_memory(own, mount) != ""
+    monkeypatch.delenv("INVOCATION_ID")  # started by a person
+    assert systemd.unlimited_memory(own, mount) == ""
