@@ -117,19 +117,23 @@ AnyRule = Crossing | Entry | Dwell | Stop | WrongWay | Speed | RedLight
 
 
 class Signal(_Strict, frozen=True, kw_only=True):
-    """Where it stands whether a zone is closed: ``file`` (a state with its time) or ``gpio`` (a pin's value, 0 or 1).
+    """Where it stands whether a zone is closed: in a ``file`` (a state with its time), or on a wire, the ``line`` of
+    the GPIO chip ``chip``.
 
-    A ``file`` older than ``fresh_seconds`` says nothing. ``closed`` is the pin's value that means closed.
+    A ``file`` older than ``fresh_seconds`` says nothing. ``closed`` is the wire's level that means closed (1: high);
+    ``pull`` is the chip's own resistor that holds the wire up or down while a contact is open.
     """
 
     file: Path | None = None
     fresh_seconds: Annotated[float, Meta(gt=0.0, le=3600.0)] = 3.0
-    gpio: Path | None = None
+    chip: Path | None = None
+    line: Annotated[int, Meta(ge=0, le=4095)] | None = None
+    pull: Literal["", "up", "down"] = ""
     closed: Literal[0, 1] = 1
 
     def __post_init__(self) -> None:
-        if (self.file is None) == (self.gpio is None):
-            raise ValueError("a signal needs a file or a gpio, and only one of them")
+        if (self.file is None) == (self.chip is None) or (self.chip is None) != (self.line is None):
+            raise ValueError("a signal needs either a file, or chip and line of a GPIO")
 
 
 class Behaviour(_Strict, frozen=True, kw_only=True):

@@ -55,22 +55,22 @@ def credential(name: str) -> Path | None:
     return path if folder and path.is_file() else None
 
 
-def unlimited_memory(own: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> str:
-    """Why no limit on memory that the unit of this process has (``MemoryMax=``) is held by the kernel, in a sentence;
-    empty when it is held, or when no service manager started this process. cgroup v2, as systemd has it.
+def memory_troubles(own: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> list[str]:
+    """Why the kernel does not hold the unit of this process to its limits on memory (``MemoryMax=``); empty when it
+    does, or when no service manager started this process. cgroup v2, as systemd has it.
 
     Raspberry Pi's firmware starts kernels without the memory controller; systemd then leaves limits out, in silence.
     """
     if not os.environ.get("INVOCATION_ID"):
-        return ""
+        return []
     try:
         found = re.search(r"(?m)^0::/(.+)$", own.read_text(encoding="utf-8"))
     except OSError:
-        return ""
+        return []
     group = mount / found[1] if found else mount
     if group == mount or not (group / "cgroup.procs").exists() or (group / "memory.max").exists():
-        return ""
-    return "the kernel holds no limits on memory: put cgroup_enable=memory on its command line and start it again"
+        return []
+    return ["the kernel holds no limits on memory: put cgroup_enable=memory on its command line and start it again"]
 
 
 def log_to_journal(identifier: str) -> None:

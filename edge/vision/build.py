@@ -160,7 +160,6 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
     switch = None if settings.night is None else Switch(settings.night, settings.lens)
     used = Used(settings, open_source, SparingLook(look(settings.look), governor), switch)
     warden = Warden(settings, health, governor, lambda: used.source, path=path, reload=used.reload, switch=switch)
-    state(health, accelerated, keeper, certified)
     used.camera = Watched(used.source, keeper, watch, warden)
     pipeline = Pipeline(
         camera=used.camera,
@@ -175,6 +174,7 @@ def assemble(settings: config.Vision, clock: Clock, path: Path | None = None) ->
         seal=Seal(settings.camera, boot, Sealer(signing_key), model, itertools.count(1).__next__),
         sender=sender,
     )
+    state(health, accelerated, keeper, certified, pipeline.rules)
     return Assembly(pipeline, keeper, tally, account, health, switch)
 
 
@@ -226,13 +226,13 @@ def _give_memory_back() -> None:
             ctypes.CDLL(None).mallopt(parameter, size)
 
 
-def state(health: Health, accelerators: Accelerators, keeper: Timekeeper, certified: Certified) -> None:
-    """Has ``health`` say what runs the models, whether the clock is right, and how long the certificate holds."""
+def state(
+    health: Health, accelerators: Accelerators, keeper: Timekeeper, certified: Certified, rules: Rules
+) -> None:
+    """Has ``health`` say what runs the models, how long the certificate holds, and what is wrong."""
     health.facts += [lambda: {"models_on": dict(accelerators.status())}, certified.facts]
-    health.troubles.append(certified.troubles)
+    health.troubles += [certified.troubles, rules.troubles, systemd.memory_troubles]
     health.troubles.append(lambda: [] if keeper.trusted else ["the clock cannot be trusted, so nothing is reported"])
-    unlimited = systemd.unlimited_memory()
-    health.troubles.append(lambda: [unlimited] if unlimited else [])
 
 
 def collecting(settings: config.Vision, account: Account, clock: Clock, health: Health) -> Callable[[], None]:

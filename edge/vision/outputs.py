@@ -1,16 +1,15 @@
-"""What a camera switches besides itself: an infrared lamp, a filter that moves. LEDs of the kernel, and GPIO lines
-through its character device: the one place that imports ``gpiod``.
-"""
+"""What a camera switches besides itself: an infrared lamp, a filter that moves. LEDs of the kernel, and GPIO lines."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge import config
 from edge.errors import VidikError
+from edge.vision.gpio import GpioError, Line
 
 _OFF, _TRIGGER, _BRIGHTNESS, _MOST = "0", "trigger", "brightness", "max_brightness"
 
@@ -49,35 +48,19 @@ class Led:
 
 
 class Gpio:
-    """The line ``line`` of the GPIO chip ``chip``, such as ``/dev/gpiochip0``; held from the first switching on."""
+    """A line of a GPIO chip; held from the first switching on."""
 
-    def __init__(self, chip: Path, line: int, *, active_low: bool = False) -> None:
-        self._chip, self._line, self._active_low = chip, line, active_low
-        self._request: Any = None
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     def switch(self, on: bool) -> None:
         try:
-            import gpiod  # noqa: PLC0415 - there only where it is wanted
-            from gpiod.line import Direction, Value  # noqa: PLC0415
-
-            value = Value.ACTIVE if on else Value.INACTIVE
-            if self._request is None:
-                wanted = gpiod.LineSettings(
-                    direction=Direction.OUTPUT, active_low=self._active_low, output_value=value
-                )
-                self._request = gpiod.request_lines(str(self._chip), consumer="vidik", config={self._line: wanted})
-            else:
-                self._request.set_value(self._line, value)
-        except ImportError as error:
-            raise OutputError(f"GPIO lines need the package gpiod: pip install 'vidik[gpio]' ({error}).") from error
-        except (OSError, ValueError) as error:
-            self.close()
-            raise OutputError(f"Line {self._line} of {self._chip} cannot be switched: {error}.") from error
+            self._line.write(on)
+        except GpioError as error:
+            raise OutputError(str(error)) from error
 
     def close(self) -> None:
-        request, self._request = self._request, None
-        if request is not None:
-            request.release()
+        self._line.close()
 
 
 class Pulsed:
@@ -107,5 +90,5 @@ def make(settings: config.Output) -> Output:
     else:
         assert settings.chip is not None  # or the configuration would not have been taken
         assert settings.line is not None
-        made = Gpio(settings.chip, settings.line, active_low=settings.active_low)
+        made = Gpio(Line(settings.chip, settings.line, active_low=settings.active_low))
     return Pulsed(made, settings.pulse_ms / 1000) if settings.pulse_ms else made

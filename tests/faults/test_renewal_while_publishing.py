@@ -205,7 +205,8 @@ def test_a_revoked_camera_is_refused_at_its_next_connection_and_keeps_its_report
                 handed_over = flow.count  # what the broker has of it may still come; of what follows, nothing can
                 made.broker.start()  # its next connection
                 refused = said(made).count("disconnected")
-                wait_for(lambda: said(made).count("disconnected") >= refused + 3, 60.0)
+                # the first may be of the broker's end; pauses have grown while the test itself pushed the camera out
+                wait_for(lambda: said(made).count("disconnected") >= refused + 2, 180.0)
                 assert said(made).count("connected mqtt=") == opened
                 assert flow.count > handed_over >= max(collector.numbers)
                 assert collector.of(Gap) == []

@@ -282,7 +282,7 @@ class Machine:
             # starts; the kernel says "rcu_preempt kthread timer wakeup didn't happen"), and the start never ends
             machine = ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-smp", "1", "-device", "i6300esb"]
         else:
-            machine = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a76", "-smp", "2"]
+            machine = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a76", "-smp", "2"]
         if self.uefi:
             machine += self._firmware()
         return [*machine, *common, *(self._credentials() if self.agent else [])]

@@ -41,6 +41,17 @@ for place in ("/", "/etc", "/usr", "/var", "/var/tmp", "/tmp", "/run", "/run/vid
         pass
 found["written"] = written
 found["interfaces"] = sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else []
+found["gpio"] = {}
+for chip in sorted(glob.glob("/dev/gpiochip*")):
+    from edge.vision.gpio import GpioError, Line
+    try:
+        wire, lamp, seen = Line(chip, 4), Line(chip, 5), []
+        for on in (True, False, True):
+            lamp.write(on)
+            seen.append(lamp.read())
+        found["gpio"][chip] = [wire.read(), seen]
+    except GpioError as error:
+        found["gpio"][chip] = str(error)
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
 found["seccomp"], found["privileges"] = status["Seccomp"].strip(), status["NoNewPrivs"].strip()
 found["capabilities"] = status["CapEff"].strip()

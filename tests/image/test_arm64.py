@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.image import images, journey
+from tests.image import images, journey, sandbox
 from tests.image.host import Host
 from tests.image.machine import Machine, say
 from tests.image.test_amd64 import CLIP_MOUNT
@@ -32,5 +32,10 @@ def test_from_the_first_start_to_the_first_report(host: Host, clip: Path, tmp_pa
         journey.wait_confirmed(machine)
         assert journey.kept(machine)["spool"]
         say(machine.status("systemd-analyze")[1].strip())
+        # a device tree as on a Raspberry Pi, with one GPIO chip: nothing is wired to it, and outputs show their level
+        vision, uplink = (sandbox.ask(machine, f"vidik-{unit}.service") for unit in ("vision", "uplink"))
+        say(f"GPIO of vision: {vision['gpio']}, of the uplink: {uplink['gpio']}")
+        assert vision["gpio"] == {"/dev/gpiochip0": [False, [True, False, True]]}
+        assert uplink["gpio"] == {}
     finally:
         machine.close()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from edge import config
+from edge.behaviour import Signal
 from edge.config import ConfigError
 from edge.grant import trust
 from edge.handover import LARGEST
@@ -75,7 +76,7 @@ junction = [[0.2, 0.1], [0.8, 0.1], [0.8, 0.5], [0.2, 0.5]]
 
 [vision.behaviour.signals]
 main = { file = "run/signals/main" }
-side = { gpio = "/sys/class/gpio/gpio17/value", closed = 0 }
+side = { chip = "/dev/gpiochip0", line = 17, closed = 0, pull = "up" }
 
 [[vision.behaviour.rules]]
 kind = "line"
@@ -112,7 +113,7 @@ def test_behaviour_is_read(tmp_path):
     settings = config.load(write(tmp_path, GOOD + BEHAVIOUR), config.Vision)
     assert settings.privacy == (((0, 0), (0.2, 0), (0.2, 0.5)),)
     assert settings.behaviour.signals["main"].file == tmp_path / "run" / "signals" / "main"
-    assert str(settings.behaviour.signals["side"].gpio) == "/sys/class/gpio/gpio17/value"
+    assert settings.behaviour.signals["side"] == Signal(chip=Path("/dev/gpiochip0"), line=17, closed=0, pull="up")
     line, _, speed, light = settings.behaviour.rules
     assert (line.name, line.objects, line.direction) == ("way-out", ("faces",), "left")
     assert (speed.camera_height, speed.plate_height, light.grace_seconds) == (5.5, 0.5, 0.5)
@@ -144,8 +145,8 @@ def test_behaviour_is_read(tmp_path):
         ("[[0.2, 0.2], [0.8, 0.2], ", "[[0.2, 0.9], [0.8, 0.9], ", "three of the four points lie on one"),
         ("over = 53", "over = -3", "over"),
         ("over = 53", 'over = 53\nobjects = ["faces"]', "rules"),
-        ('file = "run/signals/main"', 'file = "a", gpio = "b"', "a signal needs a file or a gpio"),
-        ('file = "run/signals/main"', "fresh_seconds = 2.0", "a signal needs a file or a gpio"),
+        ('file = "run/signals/main"', 'file = "a", chip = "b"', "a signal needs either a file, or chip and line"),
+        ('file = "run/signals/main"', "fresh_seconds = 2.0", "a signal needs either a file"),
         ('kind = "wrong-way"', 'kind = "wrong"', "rules"),
         ('objects = ["faces"]', 'objects = ["bicycles"]', "rules"),
         ('direction = "left"\nobjects', 'towards = "left"\nobjects', "towards"),

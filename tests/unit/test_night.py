@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from edge import config
 from edge.vision import outputs
+from edge.vision.gpio import Line
 from edge.vision.night import DayNight, Light, Mode, Readings, light
 from edge.vision.outputs import Gpio, Led, Output, OutputError, Pulsed
 from edge.vision.sources import LiveSource, MemorySource
@@ -24,6 +24,7 @@ from edge.vision.sources.picamera import light_controls
 from edge.vision.switch import Switch
 from edge.vision.values import Frame
 from tests.unit.test_live import ScriptedCamera
+from tests.wires import simulated
 
 NIGHT = config.Night()
 DAYLIGHT, DARKNESS, TWILIGHT = Light(0.5, 1000.0), Light(0.5, 1.0), Light(0.5, 20.0)
@@ -175,12 +176,8 @@ def led(folder: Path) -> Made:
 
 def gpio(folder: Path) -> Made:
     """A line of the kernel's own simulator, whose state another interface of it shows."""
-    simulated = sorted(Path("/sys/devices/platform").glob("gpio-sim.*/gpiochip*/sim_gpio0/value"))
-    if not simulated:
-        warnings.warn("there is no gpio-sim here: GPIO lines are not tested", stacklevel=1)
-        pytest.skip("needs the kernel's gpio-sim")
-    value = simulated[0]
-    return Gpio(Path("/dev") / value.parents[1].name, 0), lambda: value.read_text().strip() == "1"
+    chip, shown = simulated(0)
+    return Gpio(Line(chip, 0)), lambda: (shown / "value").read_text().strip() == "1"
 
 
 @pytest.fixture(params=[memory, led, gpio])
@@ -222,7 +219,7 @@ def test_a_pulse_ends_whatever_happens_in_it() -> None:
     assert made.on == [True, False]
 
 
-@pytest.mark.parametrize("missing", [Led(Path("/nowhere/leds/ir")), Gpio(Path("/nowhere/gpiochip0"), 3)])
+@pytest.mark.parametrize("missing", [Led(Path("/nowhere/leds/ir")), Gpio(Line(Path("/nowhere/gpiochip0"), 3))])
 def test_what_is_not_there_is_named(missing: Output) -> None:
     with pytest.raises(OutputError, match="/nowhere"):
         missing.switch(True)
@@ -231,7 +228,7 @@ def test_what_is_not_there_is_named(missing: Output) -> None:
 
 def test_what_is_no_gpio_chip_is_named() -> None:
     with pytest.raises(OutputError, match="Line 3 of /dev/null"):
-        Gpio(Path("/dev/null"), 3).switch(True)
+        Gpio(Line(Path("/dev/null"), 3)).switch(True)
 
 
 def test_the_configuration_makes_the_output_it_describes(tmp_path: Path) -> None:

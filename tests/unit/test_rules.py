@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from edge.behaviour import Behaviour, Crossing, Dwell, Entry, Signal
 from edge.vision.privacy import PrivacyZones
 from edge.vision.rules import Rules
 from edge.vision.rules.plane import Plane, Position, estimate
-from edge.vision.rules.signals import Signals, read
+from edge.vision.rules.signals import FromFile, FromWire, Signals
 from edge.vision.track import Track
 from edge.vision.values import Box, Frame, Kind
 from provisioning.demo.raster import Camera
+from tests.wires import Contact
 
 EYE = Camera(1280, 720, 2000.0, (700.0, 360.0), 5.5, float(np.radians(12)))
 METRES = ((-3.0, 40.0), (0.5, 40.0), (0.5, 16.0), (-3.0, 16.0))
@@ -99,50 +102,74 @@ WALL = 1_795_000_000.0
 def test_a_signal_file_says_what_it_says_or_nothing(tmp_path, content, closed):
     path = tmp_path / "light"
     path.write_bytes(content)
-    assert read(Signal(file=path), WALL) is closed
+    assert FromFile(path, 3.0).closed(WALL) is closed
 
 
 def test_only_a_plain_file_is_a_signal(tmp_path):
     path = tmp_path / "light"
-    assert read(Signal(file=path), WALL) is None
+    assert FromFile(path, 3.0).closed(WALL) is None
     path.mkdir()
-    assert read(Signal(file=path), WALL) is None
+    assert FromFile(path, 3.0).closed(WALL) is None
     os.mkfifo(tmp_path / "pipe")
-    assert read(Signal(file=tmp_path / "pipe"), WALL) is None
+    assert FromFile(tmp_path / "pipe", 3.0).closed(WALL) is None
     (tmp_path / "true").write_text("closed 1795000000")
     (tmp_path / "link").symlink_to(tmp_path / "true")
-    assert read(Signal(file=tmp_path / "link"), WALL) is None
-    assert read(Signal(file=tmp_path / "true"), WALL) is True
+    assert FromFile(tmp_path / "link", 3.0).closed(WALL) is None
+    assert FromFile(tmp_path / "true", 3.0).closed(WALL) is True
 
 
-@pytest.mark.parametrize(
-    ("content", "means_closed", "closed"),
-    [("1\n", 1, True), ("0\n", 1, False), ("1", 0, False), ("0", 0, True),
-     ("2", 1, None), ("", 1, None), ("on", 1, None)],
-)
-def test_a_pin_is_a_signal(tmp_path, content, means_closed, closed):
-    (tmp_path / "value").write_text(content)
-    assert read(Signal(gpio=tmp_path / "value", closed=means_closed), 0.0) is closed
+@pytest.mark.parametrize(("high", "means_closed", "closed"), [(True, 1, True), (False, 1, False), (True, 0, False),
+                                                              (False, 0, True), (None, 1, None), (None, 0, None)])
+def test_a_wire_is_a_signal(high, means_closed, closed):
+    assert FromWire(Contact(high), means_closed).closed(0.0) is closed
 
 
-def test_a_signal_is_known_for_the_moments_it_was_looked_at(tmp_path):
-    path = tmp_path / "value"
-    signals = Signals({"light": Signal(gpio=path)})
-    for time, content in enumerate(["", "0", "0", "1", "1", "1", "", "1"]):
-        path.write_text(content)
+def on_a_wire():
+    contact = Contact(None)
+    return contact, Signals({"light": Signal(chip=Path("/dev/gpiochip0"), line=17)}, wire=lambda _: contact)
+
+
+def test_a_signal_is_known_for_the_moments_it_was_looked_at():
+    contact, signals = on_a_wire()
+    for time, contact.high in enumerate([None, False, False, True, True, True, None, True]):
         signals.sample(float(time), WALL + time)
     found = [signals.closed_for("light", time) for time in (-1.0, 0.5, 1.5, 2.9, 3.0, 4.5, 5.9, 6.5, 7.25)]
     assert found == [None, None, None, None, 0.0, 1.5, 2.9000000000000004, None, 0.25]
 
 
-def test_memory_of_signals_is_bounded(tmp_path):
-    path = tmp_path / "value"
-    signals = Signals({"light": Signal(gpio=path)})
+def test_memory_of_signals_is_bounded():
+    contact, signals = on_a_wire()
     for time in range(1000):
-        path.write_text(str(time % 2))
+        contact.high = bool(time % 2)
         signals.sample(float(time), WALL + time)
     assert len(signals._past["light"]) < 70
     assert signals.closed_for("light", 999.5) == 0.5
+
+
+def test_of_what_nothing_is_known_is_said_as_long_as_it_is_so(tmp_path):
+    path = tmp_path / "light"
+    signals = Signals({"main": Signal(file=path), "side": Signal(chip=Path("/nowhere/gpiochip0"), line=17)})
+    assert signals.troubles() == []  # nobody looked yet
+    signals.sample(0.0, WALL)
+    main, side = signals.troubles()
+    assert re.search(f"signal main: {path} is missing, older than 3 s", main)
+    assert re.search("signal side: Line 17 of /nowhere/gpiochip0 cannot be read: .*No such file", side)
+    path.write_bytes(b"open 1795000001")
+    signals.sample(1.0, WALL + 1)
+    assert signals.troubles() == [side]
+    signals.sample(9.0, WALL + 9)
+    assert signals.troubles() == [main, side]
+
+
+def test_rules_say_which_signals_they_lack(tmp_path):
+    pixels = np.zeros((36, 64, 3), np.uint8)
+    places = {"zones": {"zone": ((0, 0), (1, 0), (1, 1))}, "signals": {"light": Signal(file=tmp_path / "light")}}
+    with_rules = Rules(Behaviour(**places, rules=(Entry(name="entry", zone="zone"),)))
+    without = Rules(Behaviour(**places))
+    for rules in (with_rules, without):
+        rules.watch(frame(pixels), [])
+    assert len(with_rules.troubles()) == 1
+    assert without.troubles() == []
 
 
 def frame(pixels, index=0):

@@ -53,7 +53,7 @@ junction = [[0.2, 0.1], [0.8, 0.1], [0.8, 0.4], [0.2, 0.4]]
 a-zone-with-a-very-long-name = [[0.2, 0.1], [0.8, 0.1], [0.8, 0.4]]
 
 [vision.behaviour.signals]
-main = { gpio = "/sys/pin" }
+main = { chip = "/dev/gpiochip0", line = 4 }
 
 [[vision.behaviour.rules]]
 kind = "line"  # the first

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge.behaviour import Signal
 from edge.uplink.downlink import Downlink
 from edge.uplink.signals import MOST, Signals
-from edge.vision.rules.signals import read
+from edge.vision.rules.signals import FromFile
 from tests.rig import Rig
 
 WALL = 1_795_000_000.0
@@ -43,12 +42,12 @@ def publisher(rig, tmp_path):
 def test_what_comes_in_is_what_vision_reads(publisher, tmp_path):
     publisher.opened(5, 10)
     assert publisher._link.subscribed == [f"{PREFIX}+"]
-    signal = Signal(file=tmp_path / "signals" / "main-street")
+    signal = FromFile(tmp_path / "signals" / "main-street", 3.0)
     for number, (line, closed) in enumerate([(b"closed 1795000000.25", True), (b"open 1795000000.5\n", False)]):
         publisher.received(f"{PREFIX}main-street", line, number, False)
-        assert read(signal, WALL + 1) is closed
+        assert signal.closed(WALL + 1) is closed
     publisher.received(f"{PREFIX}main-street", b"closed 1794000000", 2, True)  # retained, long ago
-    assert read(signal, WALL + 1) is None
+    assert signal.closed(WALL + 1) is None
     assert publisher._link.acknowledged == [0, 1, 2]
     assert [path.name for path in (tmp_path / "signals").iterdir()] == ["main-street"]
 
@@ -78,7 +77,7 @@ def test_a_flood_of_names_ends(publisher, tmp_path):
         publisher.received(f"{PREFIX}s{number}", b"open 1795000000", number, False)
     assert len([*(tmp_path / "signals").iterdir()]) == MOST
     publisher.received(f"{PREFIX}s0", b"closed 1795000000", 1, False)
-    assert read(Signal(file=tmp_path / "signals" / "s0"), WALL) is True
+    assert FromFile(tmp_path / "signals" / "s0", 3.0).closed(WALL) is True
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(publisher, tmp_path, caplog):

@@ -127,9 +127,10 @@ def test_a_kernel_that_holds_no_memory_limits_is_noticed(tmp_path: Path, monkeyp
     (group / "cgroup.procs").touch()
     own.write_text("0::/system.slice/vidik-vision.service\n")
     monkeypatch.setenv("INVOCATION_ID", "1")
-    assert "cgroup_enable=memory" in systemd.unlimited_memory(own, mount)
+    (trouble,) = systemd.memory_troubles(own, mount)
+    assert "cgroup_enable=memory" in trouble
     (group / "memory.max").write_text("1073741824\n")
-    assert systemd.unlimited_memory(own, mount) == ""
+    assert systemd.memory_troubles(own, mount) == []
 
 
 def test_where_nobody_set_limits_none_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,13 +138,13 @@ def test_where_nobody_set_limits_none_are_missed(tmp_path: Path, monkeypatch: py
     mount.mkdir()
     (mount / "cgroup.procs").touch()
     monkeypatch.setenv("INVOCATION_ID", "1")
-    assert systemd.unlimited_memory(own, mount) == ""  # no /proc
+    assert systemd.memory_troubles(own, mount) == []  # no /proc
     for groups in ("0::/\n", "0::/elsewhere\n", "4:memory:/user\n", ""):
         own.write_text(groups)
-        assert systemd.unlimited_memory(own, mount) == "", groups
+        assert systemd.memory_troubles(own, mount) == [], groups
     (mount / "tool").mkdir()
     (mount / "tool" / "cgroup.procs").touch()
     own.write_text("0::/tool\n")
-    assert systemd.unlimited_memory(own, mount) != ""
+    assert len(systemd.memory_troubles(own, mount)) == 1
     monkeypatch.delenv("INVOCATION_ID")  # started by a person
-    assert systemd.unlimited_memory(own, mount) == ""
+    assert systemd.memory_troubles(own, mount) == []

@@ -57,6 +57,10 @@ class Rules:
                 size = float(max(track.box.width, track.box.height))
                 self._see(track, Sighting(frame.monotonic, frame.wall, *track.point, size))
 
+    def troubles(self) -> list[str]:
+        """What a person should know: the signals without which rules cannot trip."""
+        return self._signals.troubles()
+
     def _see(self, track: Track, now: Sighting) -> None:
         subject = self._subjects.get(track.number)
         if subject is None:

@@ -11,10 +11,12 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from edge.behaviour import Signal
+from edge.vision.gpio import GpioError, Line
 
 _LINE = re.compile(rb"(open|closed) (\d{1,11}(?:\.\d{1,6})?)\n?")
 _LARGEST = 64  # bytes
@@ -22,17 +24,29 @@ _AHEAD = 1.0  # seconds a stamp may lie in the future
 _KEPT = 60.0  # seconds of history
 
 
-class Signals:
-    """The signals by name, looked at once a frame, and their recent past. Times are those of frames."""
+class Wire(Protocol):
+    """A line whose level says whether a zone is closed."""
 
-    def __init__(self, signals: Mapping[str, Signal]) -> None:
-        self._signals = dict(signals)
+    def read(self) -> bool:
+        """Whether the level is high. Raises ``GpioError``."""
+
+
+class Signals:
+    """The signals by name, looked at once a frame, and their recent past. Times are those of frames. ``wire`` makes
+    the wire of a signal that has one."""
+
+    def __init__(self, signals: Mapping[str, Signal], wire: Callable[[Signal], Wire] | None = None) -> None:
+        wire = wire or _line
+        self._signals = {
+            name: FromFile(signal.file, signal.fresh_seconds) if signal.file else FromWire(wire(signal), signal.closed)
+            for name, signal in signals.items()
+        }
         self._past: dict[str, deque[tuple[float, bool | None]]] = {name: deque() for name in signals}
 
     def sample(self, now: float, wall: float) -> None:
-        """Looks at every signal at the frame time ``now``."""
+        """Looks at every signal at the frame time ``now``, which was ``wall`` in seconds since the epoch."""
         for name, past in self._past.items():
-            state = read(self._signals[name], wall)
+            state = self._signals[name].closed(wall)
             if not past or past[-1][1] is not state:
                 past.append((now, state))
             while len(past) > 1 and now - past[1][0] > _KEPT:
@@ -45,17 +59,50 @@ class Signals:
                 return time - since if state else None
         return None
 
+    def troubles(self) -> list[str]:
+        """The signals of which nothing is known, and why: no rule trips by them."""
+        return [
+            f"nothing is known of the signal {name}: {self._signals[name].trouble}"
+            for name, past in self._past.items()
+            if past and past[-1][1] is None
+        ]
 
-def read(signal: Signal, wall: float) -> bool | None:
-    """Whether ``signal`` is closed at ``wall`` (seconds since the epoch); None when that is not known."""
-    if signal.gpio is not None:
-        level = _content(signal.gpio).strip()
-        return level == str(signal.closed).encode() if level in {b"0", b"1"} else None
-    assert signal.file is not None  # the configuration names one of the two
-    found = _LINE.fullmatch(_content(signal.file))
-    if found is None or not -_AHEAD <= wall - float(found[2]) <= signal.fresh_seconds:
-        return None
-    return found[1] == b"closed"
+
+class FromFile:
+    """A signal in a file that another process keeps up to date."""
+
+    def __init__(self, path: Path, fresh_seconds: float) -> None:
+        self._path, self._fresh = path, fresh_seconds
+        self.trouble = f"{path} is missing, older than {fresh_seconds:g} s, of the future, or no state with its time"
+
+    def closed(self, wall: float) -> bool | None:
+        """Whether it is closed at ``wall`` (seconds since the epoch); None when that is not known."""
+        found = _LINE.fullmatch(_content(self._path))
+        if found is None or not -_AHEAD <= wall - float(found[2]) <= self._fresh:
+            return None
+        return found[1] == b"closed"
+
+
+class FromWire:
+    """A signal on a wire, on which ``level`` (0 or 1) means closed."""
+
+    def __init__(self, wire: Wire, level: int) -> None:
+        self._wire, self._level = wire, level
+        self.trouble = ""
+
+    def closed(self, _: float) -> bool | None:
+        """Whether it is closed now; None when the wire cannot be read."""
+        try:
+            return self._wire.read() == bool(self._level)
+        except GpioError as error:
+            self.trouble = str(error)
+            return None
+
+
+def _line(signal: Signal) -> Wire:
+    assert signal.chip is not None  # the configuration names a file, or chip and line
+    assert signal.line is not None
+    return Line(signal.chip, signal.line, pull=signal.pull)
 
 
 def _content(path: Path) -> bytes:
