@@ -419,7 +419,7 @@ def test_the_camera_ends_when_it_is_sealed_or_left_alone_or_after_twenty_minutes
         clock.now = passed
         if sealed:
             over.set()
-        thread.join(5)
+        thread.join(30)
         server.close()
         assert expected in why[0]
         assert not (tmp_path / "aim").exists()
@@ -440,7 +440,7 @@ def test_pages_come_and_go_and_looks_are_not_hurried(tmp_path: Path) -> None:
         with suppress(ConnectionResetError):
             assert page.recv(1) == b""
     over.set()
-    thread.join(5)
+    thread.join(30)
     server.close()
 
 
