@@ -80,12 +80,29 @@ def test_the_verdict_on_a_soak(growth: float, files: int, most: float, holds: bo
     rng = np.random.default_rng(1)
     mib = [most - 20 * np.exp(-m) + growth * m + float(rng.normal(0, 0.3)) for m in minutes]
     opened = [18 + (files * n) // len(minutes) for n in range(len(minutes))]
-    assert soak.verdict(minutes, mib, opened)["holds"] is holds
+    assert soak.verdict(minutes, mib, [2.0] * len(mib), opened)["holds"] is holds
+
+
+@pytest.mark.parametrize(("creeps", "holds"), [(0.0, True), (0.1, True), (0.8, False)])
+def test_holes_of_a_picture_s_size_are_no_growth_as_long_as_they_do_not_add_up(creeps: float, holds: bool) -> None:
+    minutes = list(np.arange(0, 30, 1 / 6))
+    holes = [6.0 * (minute > 18) + creeps * minute for minute in minutes]  # by chance in the last third alone
+    found = soak.verdict(minutes, [180.0 + hole for hole in holes], holes, [19] * len(minutes))
+    assert found["slope_mib_a_minute"] == 0.0
+    assert found["resident_slope_mib_a_minute"] > 0.1
+    assert found["holds"] is holds
+
+
+def test_what_the_allocator_keeps_is_known_here() -> None:
+    pieces = [bytearray(100_000) for _ in range(200)]
+    before = soak._free()
+    del pieces[::2]  # holes between what stays
+    assert 8.0 < soak._free() - before < 12.0
 
 
 def test_a_soak_too_short_says_so() -> None:
     with pytest.raises(VidikError, match="too short"):
-        soak.verdict([0.0, 0.1], [1.0, 1.0], [3, 3])
+        soak.verdict([0.0, 0.1], [1.0, 1.0], [0.0, 0.0], [3, 3])
 
 
 def test_passes_follow_each_other_in_one_rising_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
