@@ -116,6 +116,9 @@ class RedLight(Rule, frozen=True, kw_only=True, tag_field="kind", tag="red-light
 AnyRule = Crossing | Entry | Dwell | Stop | WrongWay | Speed | RedLight
 
 
+Pull = Literal["", "up", "down"]  # a GPIO chip's own resistor, as an open contact needs it; "" leaves it as it is
+
+
 class Signal(_Strict, frozen=True, kw_only=True):
     """Where it stands whether a zone is closed: in a ``file`` (a state with its time), or on a wire, the ``line`` of
     the GPIO chip ``chip``.
@@ -128,7 +131,7 @@ class Signal(_Strict, frozen=True, kw_only=True):
     fresh_seconds: Annotated[float, Meta(gt=0.0, le=3600.0)] = 3.0
     chip: Path | None = None
     line: Annotated[int, Meta(ge=0, le=4095)] | None = None
-    pull: Literal["", "up", "down"] = ""
+    pull: Pull = ""
     closed: Literal[0, 1] = 1
 
     def __post_init__(self) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from edge.behaviour import Pull
 from edge.errors import VidikError
-
-Pull = Literal["", "up", "down"]  # a resistor of the chip's own, as a contact needs it; "" leaves it as it is
 
 
 class GpioError(VidikError):

@@ -31,12 +31,17 @@ class Wire(Protocol):
         """Whether the level is high. Raises ``GpioError``."""
 
 
+def _line(signal: Signal) -> Wire:
+    assert signal.chip is not None  # the configuration names a file, or chip and line
+    assert signal.line is not None
+    return Line(signal.chip, signal.line, pull=signal.pull)
+
+
 class Signals:
     """The signals by name, looked at once a frame, and their recent past. Times are those of frames. ``wire`` makes
     the wire of a signal that has one."""
 
-    def __init__(self, signals: Mapping[str, Signal], wire: Callable[[Signal], Wire] | None = None) -> None:
-        wire = wire or _line
+    def __init__(self, signals: Mapping[str, Signal], wire: Callable[[Signal], Wire] = _line) -> None:
         self._signals = {
             name: FromFile(signal.file, signal.fresh_seconds) if signal.file else FromWire(wire(signal), signal.closed)
             for name, signal in signals.items()
@@ -97,12 +102,6 @@ class FromWire:
         except GpioError as error:
             self.trouble = str(error)
             return None
-
-
-def _line(signal: Signal) -> Wire:
-    assert signal.chip is not None  # the configuration names a file, or chip and line
-    assert signal.line is not None
-    return Line(signal.chip, signal.line, pull=signal.pull)
 
 
 def _content(path: Path) -> bytes:
